@@ -1,0 +1,1 @@
+"""What detectors share: sequential tests, distinct counters, windows, and forged traffic for examples."""

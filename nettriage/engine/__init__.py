@@ -1,0 +1,1 @@
+"""The engine: the pipeline on packet time, and the sensor process around it."""

@@ -1,0 +1,1 @@
+"""The words that capture, detectors and screens speak to one another."""

@@ -1,0 +1,1 @@
+"""From bytes to columns: sources, decoding, and the state of hosts, flows and contacts."""

@@ -1,0 +1,1 @@
+"""From snapshot to cells: the operator's screens."""
