@@ -1,0 +1,1 @@
+"""Data that the program carries: the bundled demo capture."""
