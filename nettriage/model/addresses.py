@@ -25,7 +25,7 @@ def to_words(text: str) -> tuple[int, int]:
     """Return the two words of an address; raises ValueError for anything but one whole address."""
     try:
         address = netaddr.IPAddress(text, flags=netaddr.INET_PTON)
-    except netaddr.AddrFormatError as error:
+    except (netaddr.AddrFormatError, ValueError) as error:
         raise ValueError(f"{text!r} is not an address") from error
     value = int(address)
     return (0, V4_PREFIX | value) if address.version == 4 else (value >> 64, value & _LOW)
@@ -68,7 +68,7 @@ class AddressSet:
 
 def _network(text: str) -> netaddr.IPNetwork:
     try:
-        return netaddr.IPNetwork(text, flags=netaddr.INET_PTON)
+        return netaddr.IPNetwork(text)
     except (netaddr.AddrFormatError, ValueError) as error:
         raise ValueError(f"{text!r} is not a network") from error
 
