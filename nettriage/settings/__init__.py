@@ -1,0 +1,1 @@
+"""The settings: what may be set, where it is set, and what holds."""
