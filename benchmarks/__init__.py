@@ -1,0 +1,1 @@
+"""Benchmarks of the real hot paths, beside the peers that are installed."""
