@@ -1,0 +1,104 @@
+"""Incidents of a scan detector: what is known of each scan from its alarm until it has been quiet for long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from detectors._kit.results import Cells, ResultMatrix
+from detectors._kit.sequential import Clock
+from nettriage.model.finding import Address, Finding
+from nettriage.model.health import Gauge
+
+IDLE_NS = 1800 * 1_000_000_000
+"""An incident is over after this long without a new contact: one incident per scan and 30 min gap."""
+_OBJECT_BYTES = 16_384
+"""What the Python side of one incident and its last finding take, at most."""
+
+
+@dataclass(slots=True)
+class Incident:
+    """A row whose walk alarmed, with its results from the contacts just before the alarm on."""
+
+    key: int
+    row: int
+    src: Address
+    dst: Address
+    """Target of the contact that alarmed."""
+    proto: int
+    port: int
+    """Port of the contact that alarmed."""
+    clock: Clock | None
+    """The clock that alarmed; None where contacts came too fast for any use, whatever their outcome."""
+    first_ns: int
+    last_ns: int
+    alarm_ns: int
+    results: ResultMatrix
+    peak: float = 0.0
+    """Highest walk since the alarm, in nats."""
+    changed: bool = True
+    finding: Finding | None = None
+    """What was last said of it; None while it was not reported."""
+
+    def take(self, cells: Cells, peak: float) -> None:
+        """Add contacts that followed, and the highest walk among them."""
+        self.results.add(cells)
+        self.last_ns = max(self.last_ns, int(cells["ts_ns"].max()))
+        self.peak = max(self.peak, peak)
+        self.changed = True
+
+
+class IncidentBook:
+    """Incidents by row, at most `cap`; the one that has been quiet longest gives way."""
+
+    def __init__(self, cap: int) -> None:
+        """Make an empty book."""
+        self._cap = cap
+        self._by_row: dict[int, Incident] = {}
+        self._over: list[Incident] = []
+        self._evicted = 0
+
+    def __contains__(self, row: int) -> bool:
+        return row in self._by_row
+
+    def __iter__(self) -> Iterator[Incident]:
+        """Yield the open incidents in order of their alarms."""
+        return iter(sorted(self._by_row.values(), key=lambda item: (item.alarm_ns, item.key)))
+
+    def __getitem__(self, row: int) -> Incident:
+        return self._by_row[row]
+
+    @property
+    def gauge(self) -> Gauge:
+        """How full the book is."""
+        return Gauge(cap=self._cap, used=len(self._by_row), evicted=self._evicted)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the incidents, in bytes."""
+        return sum(item.results.nbytes + _OBJECT_BYTES for item in (*self._by_row.values(), *self._over))
+
+    def open(self, incident: Incident) -> int | None:
+        """Enter an incident; return the row of the one that gave way, or None."""
+        quiet = None
+        if len(self._by_row) >= self._cap:
+            quiet = min(self._by_row.values(), key=lambda item: (item.last_ns, item.key)).row
+            self.end(quiet)
+            self._evicted += 1
+        self._by_row[incident.row] = incident
+        return quiet
+
+    def end(self, row: int) -> None:
+        """Take the incident of `row` out; it is reported as over if it was ever reported."""
+        incident = self._by_row.pop(row)
+        if incident.finding is not None:
+            self._over = [*self._over, incident][-self._cap :]
+
+    def quiet(self, now_ns: int) -> list[int]:
+        """Return the rows of incidents without a contact for `IDLE_NS`."""
+        return [item.row for item in self._by_row.values() if now_ns - item.last_ns > IDLE_NS]
+
+    def take_over(self, limit: int) -> list[Incident]:
+        """Return, once, up to `limit` incidents that ended."""
+        gone, self._over = self._over[:limit], self._over[limit:]
+        return gone

@@ -1,0 +1,204 @@
+"""The ledger of a scan detector: one row per key, walked by two clocks; a walk that alarms opens an incident."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors._kit.history import turns
+from detectors._kit.incidents import IDLE_NS, Incident, IncidentBook
+from detectors._kit.results import CELL, Cells, Recent, ResultMatrix
+from detectors._kit.scancontacts import ScanContacts
+from detectors._kit.sequential import MICRONATS, Clock, SequentialTest
+from nettriage.model.columns import I64, U64, Groups, Rows, group
+from nettriage.model.health import Gauge
+from nettriage.model.keytable import KeyTable
+
+KEY_ROW_BYTES = 24
+"""Memory of one row of a `KeyTable`."""
+_SUSPECT_FAILURES = 3
+"""Failures after which a row outlives the one-failure rows of a flood, by `IDLE_NS`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerPlan:
+    """Thresholds and caps of a ledger."""
+
+    name: str
+    rows: int
+    incidents: int
+    cells: int
+    """Contacts listed for each incident."""
+    fast: Clock
+    slow: Clock
+    floor: int
+    """Failing targets that an alarm needs at least."""
+    burst: int = 0
+    """Contacts within `burst_ns` that open an incident whatever their outcomes; 0 for never, at most 16."""
+    burst_ns: int = 0
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """Contacts of one slice sorted by row, with what is known after each."""
+
+    groups: Groups
+    rows: Rows
+    turn: Rows
+    cells: Cells
+    contact: Rows
+    """Index into the slice's scan contacts."""
+    fast: I64
+    slow: I64
+    alarm: npt.NDArray[np.int8]
+    """1 fast clock, 2 slow clock, 3 burst, 0 none."""
+
+    def span(self, member: int) -> slice:
+        start = int(self.groups.starts[member])
+        return slice(start, start + int(self.groups.counts[member]))
+
+
+class Ledger:
+    """Rows by key; a full set gives up the row longest untouched, suspects and incidents last."""
+
+    def __init__(self, plan: LedgerPlan) -> None:
+        """Make an empty ledger."""
+        self.plan = plan
+        self.book = IncidentBook(plan.incidents)
+        self._table = KeyTable(plan.name, plan.rows)
+        self._fast = SequentialTest(plan.rows, plan.fast)
+        self._slow = SequentialTest(plan.rows, plan.slow)
+        self._recent = Recent(plan.rows)
+        self._failures: I64 = np.zeros(plan.rows, np.int64)
+        self._in_book: npt.NDArray[np.bool_] = np.zeros(plan.rows, np.bool_)
+
+    def gauges(self) -> dict[str, Gauge]:
+        """Return the gauges of rows and incidents."""
+        return {"rows": self._table.gauge, "incidents": self.book.gauge}
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of rows and incidents, in bytes."""
+        columns = self._failures.nbytes + self._in_book.nbytes
+        walks = self._fast.nbytes + self._slow.nbytes
+        return self.plan.rows * KEY_ROW_BYTES + columns + walks + self._recent.nbytes + self.book.nbytes
+
+    def add(self, keys: U64, contacts: ScanContacts, weights: I64) -> None:
+        """Take in contacts in event order under their keys, with weights in micronats."""
+        located = self._table.locate(keys, contacts.ts_ns)
+        self._end_incidents(located.evicted[self._in_book[located.evicted]])
+        self._reset(located.new_rows)
+        cells = cells_of(contacts)
+        at = np.flatnonzero(located.rows >= 0)
+        at = at[~self._recent.holds(located.rows[at], cells[at])]
+        if len(at):
+            seen = self._sorted(located.rows[at], at, cells[at], contacts, weights[at])
+            self._extend_incidents(seen, self._open_incidents(seen, contacts))
+            self._recent.put(seen.rows, seen.turn, seen.cells)
+            self._credit(seen)
+
+    def settle(self, now_ns: int) -> None:
+        """End the incidents that have been quiet for `IDLE_NS`, and free their rows."""
+        self._end_incidents(np.array(self.book.quiet(now_ns), np.intp), free=True)
+
+    def _reset(self, rows: Rows) -> None:
+        for test in (self._fast, self._slow):
+            test.clear(rows)
+        self._recent.clear(rows)
+        self._failures[rows] = 0
+
+    def _end_incidents(self, rows: Rows, *, free: bool = False) -> None:
+        for row in rows.tolist():
+            self.book.end(row)
+        self._in_book[rows] = False
+        if free:
+            self._table.drop(rows)
+
+    def _sorted(self, rows: Rows, at: Rows, cells: Cells, contacts: ScanContacts, weights: I64) -> _Sorted:
+        groups = group(rows)
+        order = groups.order
+        cells, weights, failed = cells[order], weights[order], contacts.failed[at][order]
+        fast = self._fast.add(groups, cells["ts_ns"], weights)
+        slow = self._slow.add(groups, cells["ts_ns"], weights)
+        running = np.cumsum(failed)
+        before: I64 = np.repeat(running[groups.starts] - failed[groups.starts], groups.counts)
+        failures = self._failures[rows[order]] + running - before
+        self._failures[groups.ids] = failures[groups.starts + groups.counts - 1]
+        seen = _Sorted(groups, rows[order], turns(groups), cells, at[order], fast, slow, np.zeros(len(at), np.int8))
+        self._alarm(seen, failures >= self.plan.floor)
+        return seen
+
+    def _alarm(self, seen: _Sorted, enough: npt.NDArray[np.bool_]) -> None:
+        plan = self.plan
+        if plan.burst:
+            at = seen.cells["ts_ns"]
+            near = self._recent.earlier(seen.rows, seen.turn, at, plan.burst - 1)
+            seen.alarm[at - plan.burst_ns <= near] = 3
+        seen.alarm[(seen.slow >= int(plan.slow.alarm * MICRONATS)) & enough] = 2
+        seen.alarm[(seen.fast >= int(plan.fast.alarm * MICRONATS)) & enough] = 1
+
+    def _open_incidents(self, seen: _Sorted, contacts: ScanContacts) -> dict[int, int]:
+        """Open an incident at the first alarm of each row that has none, with the contacts just before it.
+
+        Returns where in `seen` each one alarmed. Python runs once an incident, of which there are few.
+        """
+        alarms = np.flatnonzero((seen.alarm > 0) & ~self._in_book[seen.rows])
+        first = alarms[np.unique(seen.rows[alarms], return_index=True)[1]]
+        opened = {}
+        for at in first[np.argsort(seen.contact[first])].tolist():
+            row, turn, depth = int(seen.rows[at]), int(seen.turn[at]), self._recent.depth
+            results = ResultMatrix(self.plan.cells)
+            results.add(self._recent.last(row, min(turn + 1, depth)))
+            results.add(seen.cells[at - min(turn, depth - 1) : at])
+            displaced = self.book.open(self._incident(at, seen, contacts, results))
+            if displaced is not None:
+                self._in_book[displaced] = False
+            self._in_book[row] = True
+            opened[row] = at
+        return opened
+
+    def _incident(self, at: int, seen: _Sorted, contacts: ScanContacts, results: ResultMatrix) -> Incident:
+        contact, cell, row = seen.contact[at], seen.cells[at], int(seen.rows[at])
+        before = results.cells if len(results.cells) else seen.cells[at : at + 1]
+        return Incident(
+            key=int(self._table.keys[row]),
+            row=row,
+            src=(int(contacts.src_hi[contact]), int(contacts.src_lo[contact])),
+            dst=(int(cell["hi"]), int(cell["lo"])),
+            proto=int(contacts.proto[contact]),
+            port=int(cell["port"]),
+            clock=None,
+            first_ns=int(before["attempt_ns"].min()),
+            last_ns=int(cell["ts_ns"]),
+            alarm_ns=int(cell["ts_ns"]),
+            results=results,
+        )
+
+    def _extend_incidents(self, seen: _Sorted, opened: dict[int, int]) -> None:
+        """Hand each open incident its contacts, from its alarm on; Python once an incident."""
+        clocks = {1: self.plan.fast, 2: self.plan.slow}
+        for member in np.flatnonzero(self._in_book[seen.groups.ids]).tolist():
+            row, span = int(seen.groups.ids[member]), seen.span(member)
+            span = slice(opened.get(row, span.start), span.stop)
+            incident = self.book[row]
+            if incident.clock is None:
+                told = seen.alarm[span][np.isin(seen.alarm[span], tuple(clocks))]
+                incident.clock = clocks[int(told[0])] if len(told) else None
+            walk = seen.slow if incident.clock is self.plan.slow else seen.fast
+            incident.take(seen.cells[span], float(walk[span].max()) / MICRONATS)
+
+    def _credit(self, seen: _Sorted) -> None:
+        rows = seen.groups.ids
+        suspects = rows[self._failures[rows] >= _SUSPECT_FAILURES]
+        self._table.credit_ns[suspects] = np.where(self._in_book[suspects], 4 * IDLE_NS, IDLE_NS)
+
+
+def cells_of(contacts: ScanContacts) -> Cells:
+    """Return scan contacts as cells of a result matrix, one each."""
+    cells: Cells = np.zeros(len(contacts), CELL)
+    cells["hi"], cells["lo"], cells["port"] = contacts.dst_hi, contacts.dst_lo, contacts.port
+    cells["ts_ns"], cells["attempt_ns"], cells["flow"] = contacts.ts_ns, contacts.attempt_ns, contacts.flow
+    cells["outcome"], cells["fresh"] = contacts.outcome, contacts.fresh
+    return cells

@@ -1,0 +1,116 @@
+"""Settled contacts as evidence for or against a scan: the rows that count, each with its weight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors._kit.history import TargetHistory
+from detectors._kit.sequential import MICRONATS
+from nettriage.model.columns import I32, I64, U64, Mixer
+from nettriage.model.slices import ContactEvents, Outcome
+
+TCP, UDP, SCTP = 6, 17, 132
+POPULAR_SOURCES = 5
+"""Sources that a service must have answered to be popular: its answer is then worth little as an alibi."""
+UDP_SERVICES = np.array(
+    [7, 13, 17, 19, 53, 67, 68, 69, 88, 111, 123, 137, 138, 161, 162, 177, 389, 427, 443, 464, 500, 514, 520, 623,
+     626, 1194, 1434, 1645, 1646, 1701, 1812, 1813, 1900, 2049, 3283, 3478, 3702, 4500, 5060, 5353, 5355, 5683, 11211],
+    np.uint16,
+)  # fmt: skip
+"""UDP ports that answer a well-formed request; silence of any other port says little."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """Evidence of one settled contact, in nats: from 0.8 / 0.2 success rates (Jung et al. 2004) and a bake-off."""
+
+    refused: float = 1.386
+    """Closed or blocked: ln(0.8 / 0.2)."""
+    silent: float = 1.0
+    """No answer of TCP or SCTP: less than a refusal, for silence has more causes."""
+    silent_udp_service: float = 0.5
+    silent_udp_other: float = 0.25
+    """Unanswered UDP to no known service: what peer-to-peer traffic is made of."""
+    answered: float = -1.386
+    answered_popular: float = -0.3
+    """An answer of a service that everybody uses: stops laundering a scan with calls to the file server."""
+    shared_failure: float = 0.2
+    """Factor where others failed at the same target: a dead service, not a scan."""
+    unsure_refusal: float = 0.5
+    """Factor for a refusal whose direction was repaired; an unsure silence weighs nothing."""
+
+
+@dataclass(slots=True)
+class ScanContacts:
+    """Columns of settled contacts in event order."""
+
+    ts_ns: I64
+    outcome: npt.NDArray[np.uint8]
+    failed: npt.NDArray[np.bool_]
+    weight: I64
+    """`i8`, micronats."""
+    src_key: U64
+    dst_key: U64
+    src_hi: U64
+    src_lo: U64
+    dst_hi: U64
+    dst_lo: U64
+    proto: npt.NDArray[np.uint16]
+    port: npt.NDArray[np.uint16]
+    flow: I32
+    attempt_ns: I64
+    fresh: npt.NDArray[np.bool_]
+    """Whether the target answered nobody before."""
+
+    def __len__(self) -> int:
+        return len(self.ts_ns)
+
+
+class Evidence:
+    """Turns contact events into weighed scan contacts; remembers targets, and how much the capture loses."""
+
+    def __init__(self, mixer: Mixer, weights: Weights, targets: int = 32_768) -> None:
+        """Start without history."""
+        self._mixer = mixer
+        self._weights = weights
+        self.history = TargetHistory(targets)
+        self.loss = 0.0
+        """Share of packets lost, as of the last tick: silence of a lossy capture says less."""
+
+    def take(self, events: ContactEvents) -> ScanContacts | None:
+        """Return the settled TCP, UDP and SCTP contacts with single hosts, or None where there are none."""
+        settled = (events.outcome != Outcome.ATTEMPT) & ~events.multicast & (events.src_key != 0)
+        settled &= (events.proto == TCP) | (events.proto == UDP) | (events.proto == SCTP)
+        at = np.flatnonzero(settled)
+        if not len(at):
+            return None
+        outcome = events.outcome[at]
+        failed = (outcome == Outcome.CLOSED) | (outcome == Outcome.BLOCKED) | (outcome == Outcome.SILENT)
+        keys = self._mixer(events.dst_key[at], events.proto[at], events.port[at])
+        known = self.history.note(keys, events.ts_ns[at], failed)
+        nats = self._nats(outcome, events.proto[at], events.port[at], events.sure[at])
+        nats = np.where(failed & known.shared_failure, nats * self._weights.shared_failure, nats)
+        nats = np.where(~failed & (known.served >= POPULAR_SOURCES), self._weights.answered_popular, nats)
+        return ScanContacts(
+            events.ts_ns[at], outcome, failed, np.rint(nats * MICRONATS).astype(np.int64),
+            events.src_key[at], events.dst_key[at], events.src_hi[at], events.src_lo[at], events.dst_hi[at],
+            events.dst_lo[at], events.proto[at], events.port[at], events.flow[at], events.attempt_ns[at],
+            ~failed & (known.served == 0),
+        )  # fmt: skip
+
+    def _nats(
+        self,
+        outcome: npt.NDArray[np.uint8],
+        proto: npt.NDArray[np.uint16],
+        port: npt.NDArray[np.uint16],
+        sure: npt.NDArray[np.bool_],
+    ) -> npt.NDArray[np.float64]:
+        weights = self._weights
+        udp = np.where(np.isin(port, UDP_SERVICES), weights.silent_udp_service, weights.silent_udp_other)
+        silent = np.where(proto == UDP, udp, weights.silent) * sure * (1 - self.loss) ** 2
+        refused = np.where(sure, weights.refused, weights.refused * weights.unsure_refusal)
+        nats = np.where((outcome == Outcome.CLOSED) | (outcome == Outcome.BLOCKED), refused, weights.answered)
+        return np.where(outcome == Outcome.SILENT, silent, nats)

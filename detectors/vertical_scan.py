@@ -1,0 +1,184 @@
+"""Vertical scan: one source tries many ports of one host, over TCP, UDP or SCTP.
+
+*What it measures.* The first contact of a source with each port of a host is a step of a sequential test:
+refusals and silences raise the log-likelihood that it scans, answers lower it, and two clocks forget at
+different speeds, so that both a scan of a second and one probe every few minutes are found. Contacts that
+come so fast that nobody could use them count too: many answered ports in a minute, none of them used.
+Failures that others share at the same port count little, and so does an unanswered datagram to no known service.
+
+*Blind spots.* Probes of ports known to be open; less than about one new failing port in two hours; ports
+divided over many sources; scans through a proxy, which show as the proxy's; hosts behind a switch port
+that is not mirrored. Silence on a lossy or one-way capture is discounted, so such scans are found later.
+
+*Common benign causes.* Vulnerability scanners and inventory tools (declare them as scanners); a client
+that walks a range of ports of a licence or RPC service; passive FTP or media ports behind a firewall that
+drops them; a monitor whose host died.
+
+*What to do next.* Ask who runs the source, and look at its own sessions before the scan for how it came
+to be used. Check the open services listed: whatever is new there is now known to the scanner. Watch for
+sessions from the source, or from other hosts, to these ports.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from detectors._kit import forge
+from detectors._kit.found import flow_of
+from detectors._kit.incidents import Incident
+from detectors._kit.ledger import LedgerPlan
+from detectors._kit.reasons import counted, duration, port_ranges, protocol_name, rate
+from detectors._kit.scan import Account, ScanDetector, ScanTuning
+from detectors._kit.scancontacts import ScanContacts
+from detectors._kit.verdict import ANSWERED, Standing
+from nettriage.model.addresses import to_text
+from nettriage.model.alert import Attack
+from nettriage.model.columns import U64
+from nettriage.model.detector import Card, Example, Frames
+from nettriage.model.slices import Outcome
+from nettriage.model.tables import Tables
+from nettriage.model.tuning import knob
+
+_SETTLED_NS = 2_000_000_000
+"""A connection without payload this long after its handshake was made for the handshake."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerticalScanTuning(ScanTuning):
+    """Thresholds of the vertical scan."""
+
+    unused_ports: int = knob(15, "ports", lo=8, hi=16, why="no client opens 15 ports of one host and uses none of them")
+    unused_window_s: float = knob(60.0, "s", lo=1.0, hi=600.0, why="a connect scan of open ports takes seconds")
+    unused_share: float = knob(0.8, "share", lo=0.5, hi=1.0, why="a few services speak first, so not all stay empty")
+    hosts_of_source: int = knob(3, "hosts", lo=1, hi=64, why="a source that scans more hosts is one block scan")
+
+
+class VerticalScan(ScanDetector):
+    """One source, many ports of one host."""
+
+    card = Card(
+        kind="vertical-scan",
+        title="Vertical port scan",
+        attack=(Attack(tactic="discovery", technique="T1046", name="Network Service Discovery"),),
+        rules=("PT-CR-327", "PT-CR-2918"),
+        references=(
+            "Jung, Paxson, Berger, Balakrishnan: Fast portscan detection using sequential hypothesis testing, 2004",
+            "nmap scan_engine.cc and its timing templates",
+        ),
+        counts="ports",
+    )
+    tuning_type = VerticalScanTuning
+    tuning: VerticalScanTuning
+    reads = frozenset({"contacts"})
+    state_limit_bytes = 48 * 1024 * 1024
+
+    def _plan(self) -> LedgerPlan:
+        fast, slow = self._clocks()
+        return LedgerPlan(
+            name="vertical-scan", rows=32_768, incidents=256, cells=2_048, fast=fast, slow=slow,
+            floor=self.tuning.targets, burst=self.tuning.unused_ports,
+            burst_ns=int(self.tuning.unused_window_s * 1e9),
+        )  # fmt: skip
+
+    def _keys(self, contacts: ScanContacts) -> U64:
+        return self._mixer(contacts.src_key, contacts.dst_key, contacts.proto)
+
+    def _per_source(self) -> int:
+        return self.tuning.hosts_of_source
+
+    def _credible(self, incident: Incident, now_ns: int, tables: Tables) -> bool | None:
+        if incident.clock is not None:
+            return True
+        if now_ns - incident.last_ns < _SETTLED_NS:
+            return None
+        return self._unused(incident, tables) >= self.tuning.unused_share
+
+    def _unused(self, incident: Incident, tables: Tables) -> float:
+        """Return the share of the answered contacts whose flow is known and carried no payload."""
+        answered = incident.results.with_outcome(*ANSWERED)
+        rows = [flow_of(incident, answered, at, tables) for at in range(len(answered))]
+        empty = sum(1 for row in rows if row >= 0 and not tables.flows.payload_bytes[row].any())
+        return empty / max(len(rows), 1)
+
+    def _account(self, incident: Incident, who: Standing) -> Account:
+        results = incident.results
+        ports = results.ports()
+        total = int(results.counts.sum())
+        src, dst, name = to_text(*incident.src), to_text(*incident.dst), protocol_name(incident.proto)
+        span = incident.last_ns - incident.first_ns
+        opened = sorted(set(results.ports(results.with_outcome(*ANSWERED))))
+        learned = f"open: {port_ranges(opened)}" if opened else "none of them open"
+        return Account(
+            title=f"Vertical scan: {counted(total, f'{name} port')} of {dst}",
+            reason=(
+                f"{src} tried {counted(total, f'{name} port')} of {dst} in {duration(span)} ({rate(total, span)}): "
+                f"{results.count(Outcome.CLOSED):,} closed, {results.count(Outcome.BLOCKED):,} blocked, "
+                f"{results.count(Outcome.SILENT):,} silent, {results.count(*ANSWERED):,} open ({learned})."
+            ),
+            things="ports",
+            targets=total,
+            objects=[incident.dst],
+            object_count=1,
+            ports=ports,
+            port_count=total,
+            next_steps=_next_steps(src, dst, opened, who),
+        )
+
+
+def _next_steps(src: str, dst: str, opened: list[int], who: Standing) -> list[str]:
+    steps = [f"Find out who or what runs on {src}, and what reached it shortly before the scan."]
+    if opened:
+        steps.append(f"Check whether the services of {dst} on {port_ranges(opened)} should answer {src} at all.")
+        steps.append(f"Watch for sessions to {dst} on these ports in the next 30 minutes.")
+    else:
+        steps.append(f"Look for other hosts that {src} contacted: it found nothing on {dst}.")
+    if who.declared_scanner:
+        steps.append("Compare with the schedule of the declared scanner.")
+    return steps
+
+
+def _syn_scan() -> Frames:
+    scene = forge.Scene()
+    for port in range(20, 60):
+        (scene.half_open if port in {22, 53} else scene.refused)("10.0.0.5", "10.0.1.9", port)
+    return scene.frames()
+
+
+def _slow_silent_scan() -> Frames:
+    scene = forge.Scene()
+    for port in range(100, 116):
+        scene.syn("10.0.0.5", "10.0.1.9", port).wait(15 * forge.S)
+    return scene.frames()
+
+
+def _connect_scan_of_open_ports() -> Frames:
+    scene = forge.Scene()
+    for port in range(8000, 8020):
+        scene.session("10.0.0.5", "10.0.1.9", port, turns=())
+    return scene.wait(5 * forge.S).session("10.0.0.7", "10.0.1.9", 80).frames()
+
+
+def _ordinary_clients() -> Frames:
+    scene = forge.Scene()
+    for turn in range(30):
+        client = f"10.0.0.{turn % 6 + 10}"
+        for port in (22, 80, 443, 445):
+            scene.session(client, "10.0.1.9", port).wait(200 * forge.MS)
+        scene.refused(client, "10.0.1.9", 8080)
+    return scene.frames()
+
+
+def _many_used_ports() -> Frames:
+    scene = forge.Scene()
+    for port in range(50_000, 50_030):
+        scene.session("10.0.0.5", "10.0.1.9", port, turns=((0, b"RETR file"), (1, b"x" * 3000)))
+    return scene.wait(5 * forge.S).session("10.0.0.7", "10.0.1.9", 80).frames()
+
+
+VerticalScan.examples = (
+    Example("a SYN scan of 40 ports, two of them open", _syn_scan, fires=True, subject="10.0.0.5"),
+    Example("one silent port every 15 s", _slow_silent_scan, fires=True, subject="10.0.0.5"),
+    Example("a connect scan that finds only open ports", _connect_scan_of_open_ports, fires=True, subject="10.0.0.5"),
+    Example("clients that use services, one of them dead", _ordinary_clients, fires=False),
+    Example("a client that uses 30 dynamic ports", _many_used_ports, fires=False),
+)
