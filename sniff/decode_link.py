@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from nettriage.model.batch import NO_VLAN, Flaw, Tunnel
+from nettriage.model.batch import Flaw, Tunnel
 from nettriage.model.columns import I64, Rows
 from sniff.descent import Descent, Layer
 from sniff.heads import gather, layout, read
@@ -25,6 +25,7 @@ _ETHERTYPES = {
     0x0800: Layer.IPV4, 0x86DD: Layer.IPV6, 0x0806: Layer.ARP, 0x8100: Layer.VLAN, 0x88A8: Layer.VLAN,
     0x9100: Layer.VLAN, 0x8847: Layer.MPLS, 0x8848: Layer.MPLS, 0x8864: Layer.PPPOE,
 }  # fmt: skip
+_CARRIED_TYPES = _ETHERTYPES | {0x6558: Layer.ETHERNET, 0x880B: Layer.PPP}
 _PPP_PROTOCOLS = {0x0021: Layer.IPV4, 0x0057: Layer.IPV6, 0x0281: Layer.MPLS}
 _FAMILIES = {2: Layer.IPV4, 10: Layer.IPV6, 23: Layer.IPV6, 24: Layer.IPV6, 28: Layer.IPV6, 30: Layer.IPV6}
 """AF_INET, and AF_INET6 of Linux, Windows, NetBSD and OpenBSD, FreeBSD, Darwin."""
@@ -38,6 +39,8 @@ def _table(known: dict[int, Layer]) -> npt.NDArray[np.uint8]:
 
 BY_ETHERTYPE = _table(_ETHERTYPES)
 """`u1 [65536]`, the `Layer` of each EtherType, `Layer.NONE` where it is not decoded."""
+BY_CARRIED_TYPE = _table(_CARRIED_TYPES)
+"""`u1 [65536]`, the same for the protocol types of GRE and GENEVE, which add bridged Ethernet and PPP."""
 _BY_PPP_PROTOCOL = _table(_PPP_PROTOCOLS)
 _BY_FAMILY = _table(_FAMILIES)
 
@@ -47,7 +50,7 @@ _COOKED = layout(16, mac_len=(">u2", 4), mac=(">u8", 6), ethertype=(">u2", 14))
 _COOKED_V2 = layout(20, ethertype=(">u2", 0), mac_len=("u1", 11), mac=(">u8", 12))
 _FAMILY = layout(4, big=(">u4", 0), little=("<u4", 0))
 _PPPOE = layout(8, version=("u1", 0), code=("u1", 1), protocol=(">u2", 6))
-_PPP = layout(4, first=("u1", 0), second=("u1", 1), protocol=(">u2", 0), framed=(">u2", 2))
+_PPP = layout(4, first=("u1", 0), protocol=(">u2", 0), framed=(">u2", 2))
 
 
 def to_network(state: Descent, rows: Rows) -> None:
@@ -89,9 +92,7 @@ def _mpls(state: Descent, rows: Rows) -> None:
     """One label (RFC 3032 2.1); below the last one nothing says what follows, so it is guessed."""
     rows = state.whole(rows, 4, Flaw.TRUNCATED_LINK)
     at = state.at[rows]
-    state.tunnel[rows] |= np.uint16(Tunnel.MPLS)
-    bottom = (gather(state.data, at, 4)[:, 2] & 1).astype(np.bool_)
-    state.enter(rows[~bottom], at[~bottom] + 4, np.full(int((~bottom).sum()), Layer.MPLS, np.uint8))
+    bottom = gather(state.data, at, 4)[:, 2] & 1 != 0
     state.at[rows] = at + 4
     _below_labels(state, state.whole(rows[bottom], 1, Flaw.TRUNCATED_LINK))
 
@@ -111,8 +112,7 @@ def _below_labels(state: Descent, rows: Rows) -> None:
     layer[plain | controlled] = Layer.ETHERNET
     layer[nibble == 4] = Layer.IPV4
     layer[nibble == 6] = Layer.IPV6
-    state.vlan[rows[layer == Layer.ETHERNET]] = NO_VLAN
-    state.enter(rows, at + np.where(controlled & (layer == Layer.ETHERNET), 4, 0), layer)
+    state.carry(rows, at + np.where(controlled & (layer == Layer.ETHERNET), 4, 0), layer, Tunnel.MPLS)
 
 
 def _pppoe(state: Descent, rows: Rows) -> None:
@@ -121,8 +121,8 @@ def _pppoe(state: Descent, rows: Rows) -> None:
     at = state.at[rows]
     head = read(state.data, at, _PPPOE)
     session = (head["version"] == 0x11) & (head["code"] == 0)
-    state.tunnel[rows] |= np.uint16(Tunnel.PPPOE)
-    state.enter(rows, at + 8, np.where(session, _BY_PPP_PROTOCOL[head["protocol"]], Layer.NONE).astype(np.uint8))
+    layer = np.where(session, _BY_PPP_PROTOCOL[head["protocol"]], np.uint8(Layer.NONE))
+    state.carry(rows, at + 8, layer, Tunnel.PPPOE)
 
 
 def _ppp(state: Descent, rows: Rows) -> None:
@@ -132,14 +132,12 @@ def _ppp(state: Descent, rows: Rows) -> None:
     head = read(state.data, at, _PPP)
     room = state.end[rows] - at
     skip = np.where((room >= 2) & (head["protocol"] == 0xFF03), 2, 0)
-    first = np.where(skip == 2, head["framed"] >> 8, head["first"])
-    short = (first & 1).astype(np.bool_)
+    protocol = np.where(skip == 2, head["framed"], head["protocol"])
+    short = protocol & 0x100 != 0
     size = skip + np.where(short, 1, 2)
-    protocol = np.where(short, first, np.where(skip == 2, head["framed"], head["protocol"]))
-    good = room >= size
-    state.at[rows] = at + skip
-    state.whole(rows[~good], size[~good] - skip[~good], Flaw.TRUNCATED_LINK)
-    state.enter(rows[good], (at + size)[good], _BY_PPP_PROTOCOL[protocol[good]])
+    good = state.holds(rows, size, Flaw.TRUNCATED_LINK)
+    layer = _BY_PPP_PROTOCOL[np.where(short, protocol >> 8, protocol)]
+    state.enter(rows[good], (at + size)[good], layer[good])
 
 
 def _hdlc(state: Descent, rows: Rows) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nettriage.model.batch import NO_PROTO, NO_VLAN, Flaw, PacketBatch, Quoted, RawBatch
+from nettriage.model.batch import NO_PROTO, NO_VLAN, Flaw, PacketBatch, Quoted, RawBatch, Tunnel
 from nettriage.model.columns import I32, I64, U64, Rows
 
 DEPTH_MAX = 4
@@ -94,19 +94,22 @@ class Descent:
         if self.depth == 0 or flaw & _KEPT_INSIDE:
             self.flaw(rows, flaw)
 
-    def whole(self, rows: Rows, size: int | I64, flaw: Flaw) -> Rows:
-        """Return the rows whose next `size` bytes were captured, and refuse the others.
+    def holds(self, rows: Rows, size: int | I64, flaw: Flaw) -> npt.NDArray[np.bool_]:
+        """Return `[k]`, whether the next `size` bytes of each row were captured; refuse the rows of which not.
 
         Inside a tunnel a layer that was never promised is no flaw: its carrier just holds something else.
         """
         stop = self.at[rows] + size
         good = stop <= self.end[rows]
-        if good.all():
-            return rows
-        self.layer[rows[~good]] = Layer.NONE
-        promised = (stop <= self.wire_end[rows]) if self.depth else np.True_
-        self.refuse(rows[~good & promised], flaw)
-        return rows[good]
+        if not good.all():
+            self.layer[rows[~good]] = Layer.NONE
+            promised = (stop <= self.wire_end[rows]) if self.depth else np.True_
+            self.refuse(rows[~good & promised], flaw)
+        return good
+
+    def whole(self, rows: Rows, size: int, flaw: Flaw) -> Rows:
+        """Return the rows whose next `size` bytes were captured, and refuse the others."""
+        return np.asarray(rows[self.holds(rows, size, flaw)])
 
     def enter(self, rows: Rows, at: I64, layer: npt.NDArray[np.uint8]) -> None:
         """Move rows on to the layer that begins at `at`; `Layer.NONE` stands for one that is not decoded."""
@@ -115,6 +118,12 @@ class Descent:
         unknown = layer == Layer.NONE
         if unknown.any():
             self.refuse(rows[unknown], Flaw.UNKNOWN_LINK)
+
+    def carry(self, rows: Rows, at: I64, layer: npt.NDArray[np.uint8], tunnel: Tunnel) -> None:
+        """Move rows on to the first layer inside a carrier; a frame inside is tagged by its own tags only."""
+        self.tunnel[rows] |= np.uint16(tunnel)
+        self.vlan[rows[layer == Layer.ETHERNET]] = NO_VLAN
+        self.enter(rows, at, layer)
 
     def accept(self, rows: Rows) -> None:
         """Make the network header at `at` the innermost one: forget the transport of its carrier."""
