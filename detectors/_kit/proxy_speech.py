@@ -1,0 +1,48 @@
+"""Proxy handshakes among many young flows: a screen over columns, then a parser for the few that pass."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from nettriage.model.columns import Rows
+from nettriage.model.tables import Tables
+
+from . import http_proxy, socks
+from .prefix_watch import heads
+from .proxy_talk import ProxyTalk
+
+_SCREEN_WIDTH = 16
+_METHODS = (b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"PROPFIND ")
+_ABSOLUTE_STARTS = tuple(
+    np.frombuffer(method + scheme, np.uint8) for method in _METHODS for scheme in (b"http:", b"https:")
+)
+_CONNECT_START = np.frombuffer(b"CONNECT ", np.uint8)
+
+
+def suspects(tables: Tables, slots: Rows, side: int) -> npt.NDArray[np.bool_]:
+    """Return `bool [n]`, whether `side` of each slot may have begun as the client of a proxy."""
+    head = heads(tables, slots, side, _SCREEN_WIDTH)
+    first, second = head[:, 0], head[:, 1]
+    found = (first == 5) & (second > 0) & (second < 32)
+    found |= (first == 4) & ((second == 1) | (second == 2))
+    found |= _starts(head, _CONNECT_START)
+    absolute = np.flatnonzero(_absolute_like(head))
+    if len(absolute):
+        found[absolute] |= np.logical_or.reduce([_starts(head[absolute], start) for start in _ABSOLUTE_STARTS])
+    return np.asarray(found)
+
+
+def recognised(tables: Tables, flow: int, side: int) -> ProxyTalk | None:
+    """Return what `side` of a flow asked of the other as its proxy, or None where it did not."""
+    client, server = tables.prefixes.payload(flow, side), tables.prefixes.payload(flow, 1 - side)
+    return socks.parse(client, server) or http_proxy.parse(client, server)
+
+
+def _absolute_like(head: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Whether an ``h`` follows a space where a method may end: true of hardly any ordinary request."""
+    return np.asarray(((head[:, 3:9] == 0x20) & (head[:, 4:10] == 0x68)).any(axis=1))
+
+
+def _starts(head: npt.NDArray[np.uint8], start: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    return np.asarray((head[:, : len(start)] == start).all(axis=1))
