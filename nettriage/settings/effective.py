@@ -9,8 +9,6 @@ from typing import TypeVar
 
 import msgspec
 
-from nettriage.model.addresses import AddressSet
-from nettriage.model.site import Site
 from nettriage.model.tuning import Tuning
 from nettriage.settings.catalogue import DETECTORS, Catalogue
 from nettriage.settings.sections import Capture, Network, Output, Screen
@@ -38,19 +36,6 @@ class Settings:
     def digest(self) -> str:
         """SHA-256 over every effective value, in hexadecimal."""
         return hashlib.sha256(msgspec.json.encode(sorted(self.values.items()))).hexdigest()
-
-    def site(self, mixer_secret: int) -> Site:
-        """Return the declared network, with the secret of this run."""
-        net = self.network
-        return Site(
-            home=AddressSet(net.home_net),
-            scanners=AddressSet(net.scanners),
-            proxies=AddressSet(net.proxies),
-            bastions=AddressSet(net.bastions),
-            load_balancers=AddressSet(net.load_balancers),
-            tunnel_domains=frozenset(net.tunnel_domains),
-            mixer_secret=mixer_secret,
-        )
 
 
 def settle(catalogue: Catalogue, layers: Mapping[str, Mapping[str, Value]]) -> Settings:
