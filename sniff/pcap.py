@@ -20,6 +20,8 @@ CAP_LEN_MAX = 262_144
 """Captured bytes of the largest packet (libpcap, MAXIMUM_SNAPLEN); a record that claims more is damage."""
 WIRE_LEN_MAX = 2**31 - 1
 
+U8 = npt.NDArray[np.uint8]
+
 _MAGICS = {
     0xA1B2C3D4: (1000, 16),
     0xA1B23C4D: (1, 16),
@@ -55,7 +57,7 @@ class PcapHeader:
 class PcapFraming:
     """Records of a pcap: a header whose third word is the captured length, then the packet."""
 
-    def __init__(self, data: npt.NDArray[np.uint8], start: int, end: int, header: PcapHeader) -> None:
+    def __init__(self, data: U8, start: int, end: int, header: PcapHeader) -> None:
         self.last = end - header.record_header
         self._end = end
         self._data = data
@@ -85,16 +87,12 @@ class PcapFraming:
 
         The high byte of the seconds turns over every 194 days.
         """
-        likely = self._high_byte(edges, 0) == self._era
-        likely &= self._high_byte(edges, 2) == 0
-        likely &= self._high_byte(edges, 3) == 0
-        row, column = np.nonzero(likely)
-        return np.asarray(edges[row] + column)
-
-    def _high_byte(self, edges: I64, word: int) -> npt.NDArray[np.uint8]:
-        """Return `u1 [edges, PROBE]`, the high byte of a header word for a header at every position."""
-        first = int(edges[0]) + 4 * word + self._high
-        return np.ndarray((len(edges), PROBE), np.uint8, buffer=self._data, offset=first, strides=(SEGMENT, 1))
+        first = int(edges[0]) + self._high
+        eras = np.ndarray((len(edges), PROBE), np.uint8, buffer=self._data, offset=first, strides=(SEGMENT, 1))
+        row, column = np.nonzero(eras == self._era)
+        at = edges[row] + column
+        likely = (self._data[at + (8 + self._high)] == 0) & (self._data[at + (12 + self._high)] == 0)
+        return np.asarray(at[likely])
 
 
 class PcapParser:
@@ -115,7 +113,7 @@ class PcapParser:
         self.kernel_drops: int | None = None
         self.nic_drops: int | None = None
 
-    def parse(self, data: npt.NDArray[np.uint8], start: int, end: int, rows: int) -> Iterator[RawBatch]:
+    def parse(self, data: U8, start: int, end: int, rows: int) -> Iterator[RawBatch]:
         """Yield every whole record of ``data[start:end]`` in batches of at most `rows`, then set `at`."""
         framing = PcapFraming(data, start, end, self._header)
         starts, self.at = find_records(framing, start)
@@ -126,7 +124,7 @@ class PcapParser:
             if length > CAP_LEN_MAX:
                 self.fault = f"a record claims {length} captured bytes"
 
-    def _batch(self, data: npt.NDArray[np.uint8], starts: I64) -> RawBatch:
+    def _batch(self, data: U8, starts: I64) -> RawBatch:
         header = self._header
         head = heads_at(data, starts, header.order, 4).astype(np.int64)
         cap_len = head[:, 2].astype(np.int32)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nettriage.model.batch import RawBatch
 from nettriage.model.columns import I32, I64, U64
 from sniff.lanes import PROBE, SEGMENT, find_records, heads_at, words_at
-from sniff.pcap import WIRE_LEN_MAX
+from sniff.pcap import U8, WIRE_LEN_MAX
 from sniff.pcapng_interfaces import Interfaces
 
 SECTION_HEADER = 0x0A0D0D0A
@@ -28,10 +28,14 @@ BLOCK_MIN, BLOCK_MAX = 12, 16 << 20
 SECTIONS_MAX = 65_536
 """Sections of one file: each costs a step of Python."""
 
-_PACKET_FIXED = 28
-"""Bytes before the packet in a packet block, old or enhanced."""
-_SIMPLE_FIXED = 12
-"""Bytes before the packet in a simple packet block."""
+_PACKET_FIXED, _PACKET_MIN = 28, 32
+"""Bytes before the packet in a packet block, old or enhanced, and with the length after it."""
+_SIMPLE_FIXED, _SIMPLE_MIN = 12, 16
+"""The same for a simple packet block."""
+_DESCRIPTIONS = (SECTION_HEADER, INTERFACE, STATISTICS)
+
+
+U32 = npt.NDArray[np.uint32]
 
 
 def byte_order(head: bytes) -> str | None:
@@ -46,7 +50,7 @@ def byte_order(head: bytes) -> str | None:
 class BlockFraming:
     """Blocks of a pcapng section: the length stands after the type and again at the end."""
 
-    def __init__(self, data: npt.NDArray[np.uint8], end: int, order: str) -> None:
+    def __init__(self, data: U8, end: int, order: str) -> None:
         self.last = end - BLOCK_MIN
         self._end = end
         self._data = data
@@ -152,7 +156,7 @@ class PcapngParser:
         """What had to be left out on the way; empty if nothing."""
         return f"{self._homeless} packets of an interface that is not described" if self._homeless else ""
 
-    def parse(self, data: npt.NDArray[np.uint8], start: int, end: int, rows: int) -> Iterator[RawBatch]:
+    def parse(self, data: U8, start: int, end: int, rows: int) -> Iterator[RawBatch]:
         """Yield the packets of every whole block of ``data[start:end]`` in batches of at most `rows`, then set `at`."""
         self.at = start
         while self.at + BLOCK_MIN <= end and not self.fault:
@@ -162,29 +166,40 @@ class PcapngParser:
                 self.fault = self._what_is_wrong(data, end)
                 break
             self.at = stop
-            packets = self._read_descriptions(data, starts)
-            for first in range(0, len(packets), rows):
-                yield from self._batches(data, packets[first : first + rows])
+            for first in range(0, len(starts), rows):
+                yield from self._batches(data, *self._sort_out(data, starts[first : first + rows]))
+                if self.fault:
+                    return
 
-    def _what_is_wrong(self, data: npt.NDArray[np.uint8], end: int) -> str:
+    def _what_is_wrong(self, data: U8, end: int) -> str:
         """Say what is wrong with the block at `at`; empty if it is merely not whole yet."""
         (length,) = struct.unpack_from(self._order + "4xI", data.data, self.at)
         if length % 4 or not BLOCK_MIN <= length <= BLOCK_MAX:
             return f"a block claims a length of {length} bytes"
         return "" if self.at + length > end else f"a block of {length} bytes does not end with its length"
 
-    def _read_descriptions(self, data: npt.NDArray[np.uint8], starts: I64) -> I64:
-        """Read the blocks that are no packets, and return the places of the packets up to the first damage."""
-        kinds = words_at(data, self._order, len(data))[starts]
+    def _sort_out(self, data: U8, at: I64) -> tuple[I64, U32]:
+        """Read the blocks that are no packets; return place and type of the packets up to the first damage."""
+        head = heads_at(data, at, self._order, 2)
+        kinds, lengths = head[:, 0], head[:, 1]
         self._interfaces.forget_places()
-        for row in np.flatnonzero(np.isin(kinds, (SECTION_HEADER, INTERFACE, STATISTICS))).tolist():
-            at = int(starts[row])
-            (length,) = struct.unpack_from(self._order + "4xI", data.data, at)
-            self.fault = self._read_description(at, int(kinds[row]), data[at : at + length].tobytes())
+        plain = kinds == PACKET
+        if plain.all() and lengths.min() >= _PACKET_MIN:
+            return at, kinds
+        simple = kinds == SIMPLE_PACKET
+        packet = plain | simple | (kinds == OLD_PACKET)
+        short = packet & (lengths < np.where(simple, _SIMPLE_MIN, _PACKET_MIN))
+        for row in np.flatnonzero(short | np.isin(kinds, _DESCRIPTIONS)).tolist():
+            place, length = int(at[row]), int(lengths[row])
+            if short[row]:
+                self.fault = f"a packet block of {length} bytes"
+            else:
+                self.fault = self._read_description(place, int(kinds[row]), data[place : place + length].tobytes())
             if self.fault:
-                self.at, starts, kinds = at, starts[:row], kinds[:row]
+                self.at, packet = place, packet[:row]
                 break
-        return self._packets(data, starts, kinds)
+        rows = np.flatnonzero(packet)
+        return at[rows], kinds[rows]
 
     def _read_description(self, at: int, kind: int, block: bytes) -> str:
         if kind == INTERFACE:
@@ -198,22 +213,9 @@ class PcapngParser:
         self._interfaces.open_section(at)
         return f"more than {SECTIONS_MAX} sections" if self._sections > SECTIONS_MAX else ""
 
-    def _packets(self, data: npt.NDArray[np.uint8], starts: I64, kinds: npt.NDArray[np.uint32]) -> I64:
-        """Return the places of the packet blocks up to the first that is too short for its own fields."""
-        simple = kinds == SIMPLE_PACKET
-        packet = (kinds == PACKET) | (kinds == OLD_PACKET) | simple
-        lengths = words_at(data, self._order, len(data))[starts + 4]
-        short = packet & (lengths < np.where(simple, _SIMPLE_FIXED + 4, _PACKET_FIXED + 4))
-        if short.any():
-            row = int(short.argmax())
-            self.at = int(starts[row])
-            self.fault = f"a packet block of {lengths[row]} bytes"
-            starts, packet = starts[:row], packet[:row]
-        return np.asarray(starts[packet])
-
-    def _batches(self, data: npt.NDArray[np.uint8], at: I64) -> Iterator[RawBatch]:
+    def _batches(self, data: U8, at: I64, kinds: U32) -> Iterator[RawBatch]:
         """Yield the packets at `at` in order, a new batch wherever the link type changes."""
-        rows = self._columns(data, at)
+        rows = self._columns(data, at, kinds)
         known = rows.interface >= 0
         if not known.all():
             self._homeless += int((~known).sum())
@@ -238,8 +240,7 @@ class PcapngParser:
         self._last_ns = int(ts_ns[-1])
         return ts_ns
 
-    def _columns(self, data: npt.NDArray[np.uint8], at: I64) -> _Columns:
-        kinds = words_at(data, self._order, len(data))[at]
+    def _columns(self, data: U8, at: I64, kinds: U32) -> _Columns:
         simple = kinds == SIMPLE_PACKET
         if not simple.any():
             return self._full(data, at, kinds)
@@ -248,12 +249,12 @@ class PcapngParser:
         rows.put(simple, self._simple(data, at[simple]))
         return rows
 
-    def _full(self, data: npt.NDArray[np.uint8], at: I64, kinds: npt.NDArray[np.uint32]) -> _Columns:
+    def _full(self, data: U8, at: I64, kinds: U32) -> _Columns:
         """Read enhanced packet blocks, and old ones, which have 16 bits of interface and 16 of drop count."""
         head = heads_at(data, at, self._order, 7)
         old = head[:, 2] & 0xFFFF if self._order == "<" else head[:, 2] >> 16
         local = np.where(kinds == OLD_PACKET, old, head[:, 2]).astype(np.int64)
-        cap_len = np.minimum(head[:, 5], head[:, 1] - np.uint32(_PACKET_FIXED + 4)).astype(np.int32)
+        cap_len = np.minimum(head[:, 5], head[:, 1] - np.uint32(_PACKET_MIN)).astype(np.int32)
         return _Columns(
             self._interfaces.locate(at, local),
             head[:, 3].astype(np.uint64) << np.uint64(32) | head[:, 4],
@@ -263,11 +264,11 @@ class PcapngParser:
             np.zeros(len(at), np.bool_),
         )
 
-    def _simple(self, data: npt.NDArray[np.uint8], at: I64) -> _Columns:
+    def _simple(self, data: U8, at: I64) -> _Columns:
         """Read simple packet blocks: always the first interface, cut to its snapshot length."""
         head = heads_at(data, at, self._order, 3).astype(np.int64)
         interface = self._interfaces.locate(at, np.zeros(len(at), np.int64))
-        cap_len = np.minimum(head[:, 2], head[:, 1] - (_SIMPLE_FIXED + 4))
+        cap_len = np.minimum(head[:, 2], head[:, 1] - _SIMPLE_MIN)
         if (interface >= 0).all():
             snap = self._interfaces.snap(interface)
             cap_len = np.where(snap > 0, np.minimum(cap_len, snap), cap_len)
