@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from nettriage.model.columns import I64
+from sniff.packet_clock import PacketClock
 
 GRID_NS = 250_000_000
 """Cells end on multiples of this: four judgements a second are as many as the screens show."""
@@ -17,12 +18,6 @@ CELL_MAX_NS = 2_000_000_000
 IDLE_SHARE = 16
 """After silence the next empty cell lasts 1/16 of it: an hour of nothing costs about a hundred judgements, and
 every deadline is met within 6 % of its length."""
-LEAP_NS = 3_600_000_000_000
-"""A timestamp further ahead than an hour is a wrong clock until others follow it."""
-BACK_NS = 60_000_000_000
-"""So is one further back than a minute; less is disorder of the capture, which the running maximum absorbs."""
-CONFIRMATIONS = 8
-"""Packets in a row beyond the bounds that make the new time believed."""
 
 
 class CellClock:
@@ -33,12 +28,15 @@ class CellClock:
     """
 
     def __init__(self) -> None:
-        self.now_ns: int | None = None
-        """Running maximum of believed packet times; None before the first."""
+        self._clock = PacketClock()
         self._start_ns = 0
         self._count = 0
         self._last_grid_ns = 0
-        self._strangers = 0
+
+    @property
+    def now_ns(self) -> int | None:
+        """Running maximum of believed packet times; None before the first."""
+        return self._clock.now_ns
 
     def split(self, ts_ns: I64) -> Iterator[tuple[int, list[int]]]:
         """Cut the rows of a batch at cell ends: yield (end row, ends of cells that come right before that row).
@@ -49,7 +47,7 @@ class CellClock:
             return
         if self.now_ns is None:
             self._begin(int(ts_ns[0]))
-        grid = self._running_max(ts_ns) // GRID_NS
+        grid = self._clock.follow(ts_ns).now_ns // GRID_NS
         steps = np.flatnonzero(np.diff(grid, prepend=self._last_grid_ns // GRID_NS))
         done = 0
         for row in steps.tolist():
@@ -65,11 +63,10 @@ class CellClock:
         """Let time pass without packets up to `now_ns`; return the cell ends on the way."""
         if self.now_ns is None or now_ns <= self.now_ns:
             return []
-        self.now_ns = now_ns
+        self._clock.advance(now_ns)
         return self._due_until(now_ns // GRID_NS * GRID_NS)
 
     def _begin(self, ts_ns: int) -> None:
-        self.now_ns = ts_ns
         self._start_ns = self._last_grid_ns = ts_ns // GRID_NS * GRID_NS
 
     def _ends_until(self, grid_ns: int) -> list[int]:
@@ -99,25 +96,3 @@ class CellClock:
             return self._start_ns + CELL_MAX_NS
         idle_ns = self._start_ns - self._last_grid_ns
         return self._start_ns + max(CELL_MAX_NS, idle_ns // IDLE_SHARE // GRID_NS * GRID_NS)
-
-    def _running_max(self, ts_ns: I64) -> I64:
-        assert self.now_ns is not None
-        running = np.maximum(np.maximum.accumulate(ts_ns), self.now_ns)
-        if running[-1] - self.now_ns <= LEAP_NS and (running - ts_ns).max() <= BACK_NS:
-            self._strangers = 0
-            self.now_ns = int(running[-1])
-            return running
-        return np.array([self._follow(ts) for ts in ts_ns.tolist()], np.int64)
-
-    def _follow(self, ts_ns: int) -> int:
-        """Return the clock after one packet of a batch with strange times: rare, for only a broken clock makes them."""
-        assert self.now_ns is not None
-        if -BACK_NS <= ts_ns - self.now_ns <= LEAP_NS:
-            self._strangers = 0
-            self.now_ns = max(self.now_ns, ts_ns)
-        else:
-            self._strangers += 1
-            if self._strangers >= CONFIRMATIONS:
-                self._strangers = 0
-                self.now_ns = ts_ns
-        return self.now_ns
