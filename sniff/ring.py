@@ -74,11 +74,11 @@ class RingSource:
         while not self._closed:
             count = self._ring.ready(self._options.batch_rows)
             if count:
+                self._counters.received += count
                 yield self._ring.take(count, self._link_type)
                 if self._closed:
                     return
                 self._ring.hand_back(count)
-                self._counters.received += count
             self._watch(asyncio.get_running_loop().time())
             if count:
                 await asyncio.sleep(0 if count == self._options.batch_rows else GATHER_S)
