@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,8 @@ from nettriage.model.columns import I64, U64, Groups, Rows, group
 from nettriage.model.health import Gauge
 from nettriage.model.keytable import KeyTable
 
+BY_FAST, BY_SLOW, BY_BURST = 1, 2, 3
+"""Which alarm a contact raised."""
 KEY_ROW_BYTES = 24
 """Memory of one row of a `KeyTable`."""
 _SUSPECT_FAILURES = 3
@@ -35,9 +37,18 @@ class LedgerPlan:
     slow: Clock
     floor: int
     """Failing targets that an alarm needs at least."""
-    burst: int = 0
-    """Contacts within `burst_ns` that open an incident whatever their outcomes; 0 for never, at most 16."""
-    burst_ns: int = 0
+    depth: int = 16
+    """Contacts remembered of each row; also the most that a `Burst` can ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """Contacts that come so fast that they open an incident whatever their outcomes."""
+
+    count: Rows
+    """`intp [n]`, contacts of one row; 0 where no number is enough."""
+    within_ns: I64
+    """`i8 [n]`."""
 
 
 @dataclass(slots=True)
@@ -52,8 +63,13 @@ class _Sorted:
     """Index into the slice's scan contacts."""
     fast: I64
     slow: I64
-    alarm: npt.NDArray[np.int8]
-    """1 fast clock, 2 slow clock, 3 burst, 0 none."""
+    failures: I64
+    """`i8`, failing contacts of the row so far."""
+    alarm: npt.NDArray[np.int8] = field(init=False)
+    """Which alarm holds after the contact: 0 for none."""
+
+    def __post_init__(self) -> None:
+        self.alarm = np.zeros(len(self.rows), np.int8)
 
     def span(self, member: int) -> slice:
         start = int(self.groups.starts[member])
@@ -70,7 +86,7 @@ class Ledger:
         self._table = KeyTable(plan.name, plan.rows)
         self._fast = SequentialTest(plan.rows, plan.fast)
         self._slow = SequentialTest(plan.rows, plan.slow)
-        self._recent = Recent(plan.rows)
+        self._recent = Recent(plan.rows, plan.depth)
         self._failures: I64 = np.zeros(plan.rows, np.int64)
         self._in_book: npt.NDArray[np.bool_] = np.zeros(plan.rows, np.bool_)
 
@@ -85,7 +101,7 @@ class Ledger:
         walks = self._fast.nbytes + self._slow.nbytes
         return self.plan.rows * KEY_ROW_BYTES + columns + walks + self._recent.nbytes + self.book.nbytes
 
-    def add(self, keys: U64, contacts: ScanContacts, weights: I64) -> None:
+    def add(self, keys: U64, contacts: ScanContacts, weights: I64, burst: Burst | None = None) -> None:
         """Take in contacts in event order under their keys, with weights in micronats."""
         located = self._table.locate(keys, contacts.ts_ns)
         self._end_incidents(located.evicted[self._in_book[located.evicted]])
@@ -95,6 +111,7 @@ class Ledger:
         at = at[~self._recent.holds(located.rows[at], cells[at])]
         if len(at):
             seen = self._sorted(located.rows[at], at, cells[at], contacts, weights[at])
+            self._alarm(seen, burst)
             self._extend_incidents(seen, self._open_incidents(seen, contacts))
             self._recent.put(seen.rows, seen.turn, seen.cells)
             self._credit(seen)
@@ -126,18 +143,16 @@ class Ledger:
         before: I64 = np.repeat(running[groups.starts] - failed[groups.starts], groups.counts)
         failures = self._failures[rows[order]] + running - before
         self._failures[groups.ids] = failures[groups.starts + groups.counts - 1]
-        seen = _Sorted(groups, rows[order], turns(groups), cells, at[order], fast, slow, np.zeros(len(at), np.int8))
-        self._alarm(seen, failures >= self.plan.floor)
-        return seen
+        return _Sorted(groups, rows[order], turns(groups), cells, at[order], fast, slow, failures)
 
-    def _alarm(self, seen: _Sorted, enough: npt.NDArray[np.bool_]) -> None:
-        plan = self.plan
-        if plan.burst:
-            at = seen.cells["ts_ns"]
-            near = self._recent.earlier(seen.rows, seen.turn, at, plan.burst - 1)
-            seen.alarm[at - plan.burst_ns <= near] = 3
-        seen.alarm[(seen.slow >= int(plan.slow.alarm * MICRONATS)) & enough] = 2
-        seen.alarm[(seen.fast >= int(plan.fast.alarm * MICRONATS)) & enough] = 1
+    def _alarm(self, seen: _Sorted, burst: Burst | None) -> None:
+        plan, enough = self.plan, seen.failures >= self.plan.floor
+        if burst is not None:
+            count, at = burst.count[seen.contact], seen.cells["ts_ns"]
+            near = self._recent.earlier(seen.rows, seen.turn, at, count - 1)
+            seen.alarm[(count > 0) & (at - burst.within_ns[seen.contact] <= near)] = BY_BURST
+        seen.alarm[(seen.slow >= int(plan.slow.alarm * MICRONATS)) & enough] = BY_SLOW
+        seen.alarm[(seen.fast >= int(plan.fast.alarm * MICRONATS)) & enough] = BY_FAST
 
     def _open_incidents(self, seen: _Sorted, contacts: ScanContacts) -> dict[int, int]:
         """Open an incident at the first alarm of each row that has none, with the contacts just before it.
@@ -178,7 +193,7 @@ class Ledger:
 
     def _extend_incidents(self, seen: _Sorted, opened: dict[int, int]) -> None:
         """Hand each open incident its contacts, from its alarm on; Python once an incident."""
-        clocks = {1: self.plan.fast, 2: self.plan.slow}
+        clocks = {BY_FAST: self.plan.fast, BY_SLOW: self.plan.slow}
         for member in np.flatnonzero(self._in_book[seen.groups.ids]).tolist():
             row, span = int(seen.groups.ids[member]), seen.span(member)
             span = slice(opened.get(row, span.start), span.stop)

@@ -99,15 +99,15 @@ class Recent:
         same &= (ring["hi"] == cells["hi"][:, None]) & (ring["ts_ns"] != 0)
         return np.asarray(same.any(axis=1))
 
-    def earlier(self, rows: Rows, turn: Rows, ts_ns: I64, count: int) -> I64:
-        """Return `i8 [n]`, when the contact `count` before each one was settled; far in the past where there is none.
+    def earlier(self, rows: Rows, turn: Rows, ts_ns: I64, count: Rows) -> I64:
+        """Return `i8 [n]`, when the contact `count[i]` before each one was settled; long ago where there is none.
 
         The contacts are sorted by row, `turn` of them of the same row come before each, and none was put yet.
         """
-        shifted = np.concatenate((np.full(count, _LONG_AGO), ts_ns))[: len(ts_ns)]
+        at = np.maximum(np.arange(len(ts_ns)) - count, 0)
         ordinal = self._seen[rows] + turn - count
         held = np.where(ordinal >= 0, self._cells["ts_ns"][rows, ordinal % self.depth], _LONG_AGO)
-        return np.where(turn >= count, shifted, held)
+        return np.where(turn >= count, ts_ns[at], held)
 
     def put(self, rows: Rows, turn: Rows, cells: Cells) -> None:
         """Append `cells`, sorted by row; `turn` of them of the same row come before each."""

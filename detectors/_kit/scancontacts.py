@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from detectors._kit.history import TargetHistory
 from detectors._kit.sequential import MICRONATS
-from nettriage.model.columns import I32, I64, U64, Mixer
+from nettriage.model.columns import I32, I64, U64, Mixer, Rows
 from nettriage.model.slices import ContactEvents, Outcome
 
 TCP, UDP, SCTP = 6, 17, 132
@@ -69,6 +69,23 @@ class ScanContacts:
         return len(self.ts_ns)
 
 
+def settled_rows(events: ContactEvents, wanted: npt.NDArray[np.bool_]) -> Rows:
+    """Return the rows of wanted contacts between single, known hosts whose outcome came."""
+    settled = wanted & (events.outcome != Outcome.ATTEMPT) & ~events.multicast & (events.src_key != 0)
+    return np.flatnonzero(settled)
+
+
+def contacts_at(events: ContactEvents, at: Rows) -> ScanContacts:
+    """Return settled contacts as scan contacts that weigh nothing yet."""
+    outcome = events.outcome[at]
+    failed = (outcome == Outcome.CLOSED) | (outcome == Outcome.BLOCKED) | (outcome == Outcome.SILENT)
+    return ScanContacts(
+        events.ts_ns[at], outcome, failed, np.zeros(len(at), np.int64),
+        events.src_key[at], events.dst_key[at], events.src_hi[at], events.src_lo[at], events.dst_hi[at],
+        events.dst_lo[at], events.proto[at], events.port[at], events.flow[at], events.attempt_ns[at], ~failed,
+    )  # fmt: skip
+
+
 class Evidence:
     """Turns contact events into weighed scan contacts; remembers targets, and how much the capture loses."""
 
@@ -82,24 +99,19 @@ class Evidence:
 
     def take(self, events: ContactEvents) -> ScanContacts | None:
         """Return the settled TCP, UDP and SCTP contacts with single hosts, or None where there are none."""
-        settled = (events.outcome != Outcome.ATTEMPT) & ~events.multicast & (events.src_key != 0)
-        settled &= (events.proto == TCP) | (events.proto == UDP) | (events.proto == SCTP)
-        at = np.flatnonzero(settled)
+        at = settled_rows(events, np.isin(events.proto, (TCP, UDP, SCTP)))
         if not len(at):
             return None
-        outcome = events.outcome[at]
-        failed = (outcome == Outcome.CLOSED) | (outcome == Outcome.BLOCKED) | (outcome == Outcome.SILENT)
-        keys = self._mixer(events.dst_key[at], events.proto[at], events.port[at])
-        known = self.history.note(keys, events.ts_ns[at], failed)
-        nats = self._nats(outcome, events.proto[at], events.port[at], events.sure[at])
-        nats = np.where(failed & known.shared_failure, nats * self._weights.shared_failure, nats)
-        nats = np.where(~failed & (known.served >= POPULAR_SOURCES), self._weights.answered_popular, nats)
-        return ScanContacts(
-            events.ts_ns[at], outcome, failed, np.rint(nats * MICRONATS).astype(np.int64),
-            events.src_key[at], events.dst_key[at], events.src_hi[at], events.src_lo[at], events.dst_hi[at],
-            events.dst_lo[at], events.proto[at], events.port[at], events.flow[at], events.attempt_ns[at],
-            ~failed & (known.served == 0),
-        )  # fmt: skip
+        contacts = contacts_at(events, at)
+        keys = self._mixer(contacts.dst_key, contacts.proto, contacts.port)
+        known = self.history.note(keys, contacts.ts_ns, contacts.failed)
+        nats = self._nats(contacts.outcome, contacts.proto, contacts.port, events.sure[at])
+        nats = np.where(contacts.failed & known.shared_failure, nats * self._weights.shared_failure, nats)
+        popular = ~contacts.failed & (known.served >= POPULAR_SOURCES)
+        nats = np.where(popular, self._weights.answered_popular, nats)
+        contacts.weight = np.rint(nats * MICRONATS).astype(np.int64)
+        contacts.fresh = ~contacts.failed & (known.served == 0)
+        return contacts
 
     def _nats(
         self,

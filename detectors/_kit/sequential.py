@@ -110,8 +110,8 @@ def _faded(walk: I64, steps: I64) -> I64:
 
 def _spans(starts: Rows, counts: Rows) -> Rows:
     """Return the positions of all spans, one after the other."""
-    offset = np.repeat(starts - (np.cumsum(counts) - counts), counts)
-    return np.arange(int(counts.sum())) + offset
+    offset: Rows = np.repeat(starts - (np.cumsum(counts) - counts), counts)
+    return np.arange(len(offset)) + offset
 
 
 def _cusum(start: I64, weights: I64, counts: Rows) -> I64:

@@ -1,0 +1,150 @@
+"""The frame of detectors that keep a ledger: contacts in, incidents out as findings."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from detectors._kit.found import flow_refs, found
+from detectors._kit.incidents import Incident
+from detectors._kit.ledger import Burst, Ledger, LedgerPlan
+from detectors._kit.reasons import title
+from detectors._kit.scancontacts import ScanContacts
+from detectors._kit.verdict import Standing, standing
+from nettriage.model.alert import BenignCheck, Observation
+from nettriage.model.columns import U64, Mixer
+from nettriage.model.detector import Detector
+from nettriage.model.finding import Address, Endpoint, Finding
+from nettriage.model.health import Gauge
+from nettriage.model.site import Site
+from nettriage.model.slices import Slice
+from nettriage.model.tables import Tables
+from nettriage.model.tuning import Tuning
+
+FINDINGS_A_TICK = 64
+"""Findings that a detector may return from one tick; the rest waits for the next."""
+PORTS_LISTED = 64
+OBJECTS_LISTED = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What a detector says of one incident in its own words and numbers."""
+
+    title: str
+    reason: str
+    score: float
+    confidence: float
+    objects: list[Address]
+    object_count: int
+    ports: list[int]
+    port_count: int
+    counterfactual: str
+    observations: list[Observation]
+    benign_checked: list[BenignCheck]
+    next_steps: list[str]
+
+
+class IncidentDetector(Detector):
+    """A detector whose state is a ledger; subclasses choose contacts, keys and words."""
+
+    def __init__(self, tuning: Tuning, site: Site) -> None:
+        """Make empty state."""
+        super().__init__(tuning, site)
+        self._mixer = Mixer(site.mixer_secret)
+        self._ledger = Ledger(self._plan())
+
+    @abstractmethod
+    def _plan(self) -> LedgerPlan:
+        """Return the thresholds and caps of the ledger."""
+
+    @abstractmethod
+    def _contacts(self, seen: Slice) -> ScanContacts | None:
+        """Return the contacts of the slice that count, weighed; None where there are none."""
+
+    @abstractmethod
+    def _keys(self, contacts: ScanContacts) -> U64:
+        """Return `u8 [n]`, the key that each contact counts for."""
+
+    @abstractmethod
+    def _account(self, incident: Incident, who: Standing) -> Account:
+        """Return the incident in words and numbers."""
+
+    def _burst(self, contacts: ScanContacts) -> Burst | None:  # noqa: ARG002 - most have none
+        """Return how many contacts in how short a time open an incident by themselves."""
+        return None
+
+    def _credible(self, incident: Incident, now_ns: int, tables: Tables) -> bool | None:  # noqa: ARG002 - by default
+        """Return whether the incident is what it seems; None to ask again at the next tick."""
+        return incident.clock is not None
+
+    def _per_source(self) -> int:
+        """Return how many incidents one source may have here: more are one incident of a wider kind."""
+        return 3
+
+    def push(self, seen: Slice) -> None:
+        """Enter the contacts of the slice into the ledger."""
+        contacts = self._contacts(seen)
+        if contacts is not None:
+            self._ledger.add(self._keys(contacts), contacts, contacts.weight, self._burst(contacts))
+
+    def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
+        """Return incidents that ended, then those that are new or changed."""
+        self._ledger.settle(now_ns)
+        over = self._ledger.book.take_over(FINDINGS_A_TICK)
+        findings = [replace(item.finding, closed=True) for item in over if item.finding is not None]
+        for incident in self._judged(now_ns, tables)[: FINDINGS_A_TICK - len(findings)]:
+            incident.finding = self._finding(incident, tables)
+            incident.changed = False
+            findings.append(incident.finding)
+        return findings
+
+    def gauges(self) -> dict[str, Gauge]:
+        """Return the gauges of rows and incidents."""
+        return self._ledger.gauges()
+
+    def state_bytes(self) -> int:
+        """Return the memory of the ledger."""
+        return self._ledger.nbytes
+
+    def _judged(self, now_ns: int, tables: Tables) -> list[Incident]:
+        """Return the changed incidents that are credible and not one too many of their source."""
+        reported = Counter(item.src for item in self._ledger.book if item.finding is not None)
+        judged = []
+        for incident in self._ledger.book:
+            credible = self._credible(incident, now_ns, tables) if incident.changed else False
+            if credible and incident.finding is None:
+                credible = reported[incident.src] < self._per_source()
+                reported[incident.src] += credible
+            incident.changed = credible is not False
+            if credible:
+                judged.append(incident)
+        return judged
+
+    def _finding(self, incident: Incident, tables: Tables) -> Finding:
+        who = standing(incident.src, incident.dst, self.site, tables)
+        account = self._account(incident, who)
+        return Finding(
+            key=incident.key,
+            subject=Endpoint(incident.src),
+            score=account.score,
+            confidence=account.confidence,
+            first_ns=incident.first_ns,
+            last_ns=incident.last_ns,
+            count=int(incident.results.counts.sum()),
+            title=title(account.title),
+            reason=account.reason,
+            objects=[Endpoint(addr) for addr in account.objects[:OBJECTS_LISTED]],
+            object_count=account.object_count,
+            flows=flow_refs(incident, tables),
+            proto=incident.proto,
+            ports=account.ports[:PORTS_LISTED],
+            port_count=account.port_count,
+            counterfactual=account.counterfactual,
+            observations=account.observations,
+            findings=found(incident, tables),
+            benign_checked=account.benign_checked,
+            visibility_note=who.visibility_note,
+            next_steps=account.next_steps,
+        )
