@@ -92,8 +92,6 @@ def parse_run(words: Sequence[str]) -> RunArguments:
         for name, (option, path) in _SETTING_OPTIONS.items()
         if getattr(given, name) is not None
     }
-    if given.no_names:
-        options["screen.names"] = ("-n", "false")
     run = RunArguments(
         source=source, source_type=source_type, speed=given.speed, loop=given.loop, count=given.count,
         write=given.write, headless=given.headless, final=given.final, fail_on=given.fail_on,
@@ -138,6 +136,7 @@ def _run_parser() -> _Parser:
     add = parser.add_argument
     add("words", nargs="*", metavar="SOURCE", help="an interface, a capture file, - for a stream on stdin, or demo")
     add("--version", action="version", version=f"nettriage {__version__}")
+    add("-n", action="store_true", help="for the habit of tcpdump: nettriage never looks a name up")
     add("-D", "--list-interfaces", action="store_true", help="list the interfaces")
     add("-i", "--interface", metavar="IFACE", help="capture from this interface, whatever its name")
     add("-r", "--read", metavar="FILE", help="read this file, whatever its name; - for stdin")
@@ -166,7 +165,6 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     add("--fail-on", metavar="SEVERITY", choices=SEVERITY_WORDS, help="exit 10 if an incident was this severe")
     add("-w", "--write", metavar="FILE", type=Path, help="write the kept packets of all incidents as pcapng at the end")
     add("--export-dir", metavar="DIR", help="folder for exports")
-    add("-n", "--no-names", action="store_true", help="show addresses without names")
     add("--theme", metavar="NAME", help="colours of the screens")
 
 

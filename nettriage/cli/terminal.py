@@ -22,6 +22,11 @@ def obstacle(environ: Mapping[str, str] = os.environ, keys_fd: int = 0, picture_
     term = environ.get("TERM", "")
     if term in _UNKNOWN_TERMS:
         return f"the terminal says that it can do nothing (TERM={term or 'unset'})"
+    return ""
+
+
+def cramped(picture_fd: int = 2) -> str:
+    """Return that the screens have no room, empty where they have; an unknown size is left to the screens."""
     columns, rows = size(picture_fd)
     if (columns or rows) and (columns < SIZE_MIN[0] or rows < SIZE_MIN[1]):
         return f"the terminal has {columns}x{rows} cells, the screens need {SIZE_MIN[0]}x{SIZE_MIN[1]}"

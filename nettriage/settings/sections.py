@@ -58,7 +58,6 @@ class Screen:
     """How the terminal screens look."""
 
     theme: str = setting("night", Text(), why="colours and glyphs: the name of a theme")
-    names: bool = setting(True, Switch(), why="show the names of hosts beside their addresses where they are known")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ _COLOUR_WORDS = {0: "no colours", 16: "16 colours", 256: "256 colours", 1 << 24:
 
 def checks() -> Iterator[Check]:
     """Yield the checks of the terminal that this runs in."""
-    why = terminal.obstacle()
+    why = terminal.obstacle() or terminal.cramped()
     if why:
         remedy = "nettriage SOURCE --headless   (records on stdout), or ssh -t for a terminal"
         yield Check("warn", f"no screens here: {why}", remedy)

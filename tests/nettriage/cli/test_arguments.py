@@ -27,7 +27,6 @@ def test_tcpdump_letters():
         "capture.snaplen": "256",
         "capture.filter": "udp",
         "capture.ring_mib": "64",
-        "screen.names": "false",
     }
 
 

@@ -46,7 +46,7 @@ def test_small_terminals_are_named(tty, size, fits):
     """Below 60x16 there is no room; a size that nobody knows is left to the screens."""
     resize(tty, *size)
 
-    assert (terminal.obstacle(XTERM, tty, tty) == "") is fits
+    assert (terminal.cramped(tty) == "") is fits
 
 
 def test_both_streams_must_be_a_terminal(tty):

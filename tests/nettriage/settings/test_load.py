@@ -95,7 +95,7 @@ def test_config_variable_names_a_file(catalogue, tmp_path):
         ("[network]\ntunnel_domains = ['a b']", "tunnel_domains 'a b' is not a domain"),
         ("[output]\nmin_severity = 'hihg'", "not 'hihg' (did you mean high?)"),
         ("[screen]\ntheme = \"a\\u001bb\"", "theme must be one line of text"),
-        ("[screen]\nnames = 1", "names must be true or false"),
+        ("[capture]\npromiscuous = 1", "promiscuous must be true or false"),
         ("screen = 1", "screen is a table, write [screen]"),
         ("theme = 'x'", "unknown key 'theme'"),
         ("[screen]\ntheme = x\n", "line 2"),
@@ -119,7 +119,7 @@ def test_errors_name_file_key_and_the_nearest_right_thing(catalogue, places, tex
         ("capture.ring=8", "did you mean capture.ring_mib?"),
         ("capture.ring_mib=lots", "must be a whole number of MiB, not 'lots'"),
         ("network.home_net=10.0.0.0/8,nonsense", "'nonsense' is not a network"),
-        ("screen.names=perhaps", "must be true or false, not 'perhaps'"),
+        ("capture.promiscuous=perhaps", "must be true or false, not 'perhaps'"),
     ],
 )
 def test_wrong_assignments_are_explained(catalogue, assignment, said):
