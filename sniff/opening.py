@@ -12,7 +12,7 @@ import pcapy
 from nettriage.model.errors import CaptureError, UsageError
 from nettriage.model.safetext import safe
 from sniff.capture_file import FileSource
-from sniff.interface import ListedInterface, list_interfaces
+from sniff.interface import ListedInterface, find_link, list_interfaces
 from sniff.pcapy_source import PcapySource
 from sniff.ring import RingSource
 from sniff.source import Source, SourceOptions
@@ -23,13 +23,18 @@ HAS_RING = hasattr(socket, "AF_PACKET")
 
 
 def open_source(name: str, options: SourceOptions) -> Source:
-    """Open ``-`` as a stream from stdin, an existing file as a capture, and anything else as an interface.
+    """Open ``-`` as a stream from stdin, the name of an interface, or a capture file.
+
+    An interface wins over a file of its name; a path with a slash is always a file. What is neither is taken for
+    a misspelt interface.
 
     Raises `CaptureError` for what is no readable capture, `InterfaceError` for an unknown interface with the
     nearest names, `CapturePermissionError` with the remedy, and `UsageError` for a bad filter.
     """
     if name == STDIN:
         return _open_stream(sys.stdin.fileno(), "stdin", options)
+    if HAS_RING and find_link(name) is not None:
+        return RingSource(name, options)
     if os.path.isdir(name):
         raise CaptureError(f"{safe(name)}: is a folder, not a capture")
     if os.path.isfile(name):
