@@ -47,11 +47,11 @@ _EVERYWHERE = ("triage", "why", "scanners", "heat", "tunnels", "flows", "packets
 _LISTS = ("triage", "why", "scanners", "heat", "tunnels", "flows")
 
 ACTIONS: tuple[Action, ...] = (
-    Action("drill_in", ("enter",), "Open", "go deeper: incident, why it fired, its flows, their packets", "Go", _LISTS),
+    Action("drill_in", ("enter",), "Open", "go deeper: incident, why it fired, its flows, their packets", "Go", (*_LISTS, "filter")),
     Action("back", ("escape",), "Back", "go back one level; then clear the filter, then un-zoom", "Go",
            ("why", "flows", "packets", "dialog", "filter")),
     Action("filter", ("slash",), "Filter", "filter the incidents while you type", "Find", ("triage", "tunnels")),
-    Action("freeze", ("p",), "Freeze", "freeze the view; capture goes on, and what is new is counted", "View",
+    Action("freeze", ("p",), "Freeze", "freeze the view; capture goes on, new ones are counted", "View",
            ("triage", "why", "scanners", "heat", "tunnels", "flows", "health")),
     Action("sort", ("s",), "Sort", "sort the incidents by the next column", "Find", ("triage",)),
     Action("sort_reverse", ("S",), "Reverse", "turn the order round", "Find"),
@@ -62,7 +62,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("move_down", ("j", "down"), "Down", "next row", "Move"),
     Action("move_up", ("k", "up"), "Up", "row before", "Move"),
     Action("move_left", ("h", "left"), "Left", "bin to the left on the map", "Move"),
-    Action("move_right", ("l", "right"), "Right", "bin to the right on the map", "Move", ("heat",)),
+    Action("move_right", ("l", "right"), "Right", "bin to the right on the map", "Move"),
     Action("half_page_down", ("ctrl+d",), "Half down", "half a page down", "Move"),
     Action("half_page_up", ("ctrl+u",), "Half up", "half a page up", "Move"),
     Action("page_down", ("pagedown",), "Page down", "a page down", "Move"),

@@ -12,6 +12,8 @@ WIDE, XWIDE = 100, 160
 STRIP_ROWS = 6
 """Height of the strip of neighbours: border, titles and three rows."""
 ALERT_ROWS_MAX = 13
+HEX_WIDTH, HALF_HEX_WIDTH = 77, 44
+"""Sixteen or eight bytes on a line, with border, padding and scrollbar."""
 
 Plan = dict[str, Region]
 
@@ -87,7 +89,7 @@ def _packets(size: Size) -> Plan:
     strip = STRIP_ROWS if height >= 34 else 0
     listed = max((height - strip) * 2 // 5, 5)
     low = height - strip - listed
-    hexes = min(max(width // 2, 40), 82) if width >= 76 else width // 2
+    hexes = HEX_WIDTH if width >= HEX_WIDTH + 40 else HALF_HEX_WIDTH if width >= HALF_HEX_WIDTH + 30 else width // 2
     places = {
         "packets": Region(0, strip, width, listed),
         "layers": Region(0, strip + listed, width - hexes, low),
@@ -138,5 +140,5 @@ class Desk(Container):
         shown = list(plan(view, zoomed, self.size or Size(80, 20)))
         for panel in self.children:
             panel.display = panel.id in shown
-        self.refresh(layout=True)
+            panel.refresh(layout=True)  # also where it stays displayed: its region may be another one
         return shown

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from nettriage.model.alert import Alert, Observation, Party
 from tui import figures
 from tui.graphs import bullet, spark
-from tui.lines import Line, Span, fit, line, span, width_of, wrap
+from tui.lines import Line, Span, fit, flow, line, span, width_of, wrap
 from tui.paths import leg_lines
 from tui.wording import address, kind_words, path, severity_mark
 
@@ -39,7 +39,7 @@ def _headline(alert: Alert, width: int, glyphs: Glyphs) -> Iterator[Line]:
         "over" if alert.activity == "close" else "going on", alert.status.replace("_", " "),
         *(f"{attack.technique} {attack.name}" for attack in alert.attack),
     ]  # fmt: skip
-    yield from wrap(" · ".join(facts), width, "muted")
+    yield from flow(facts, width, "muted")
 
 
 def _reason(alert: Alert, width: int) -> list[Line]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Input
 
@@ -19,8 +19,8 @@ class FilterBar(Vertical):
 
     DEFAULT_CSS = """
     FilterBar { height: 2; display: none; }
-    FilterBar Input { height: 1; border: none; padding: 0 0 0 3; background: $surface; }
-    FilterBar Input:focus { border: none; }
+    FilterBar Horizontal { height: 1; }
+    #filter-prompt { width: 3; }
     """
 
     class Changed(Message):
@@ -41,7 +41,9 @@ class FilterBar(Vertical):
 
     def compose(self) -> ComposeResult:
         """One input and one line below it."""
-        yield Input(id="filter-text", compact=True, max_length=LENGTH_MAX, select_on_focus=False)
+        with Horizontal():
+            yield Bar(id="filter-prompt")
+            yield Input(id="filter-text", compact=True, max_length=LENGTH_MAX, select_on_focus=False)
         yield Bar(id="filter-says")
 
     @property
@@ -53,6 +55,7 @@ class FilterBar(Vertical):
         """Begin to type, from the filter in force."""
         self._before, self._error = current, None
         self.display = True
+        self.query_one("#filter-prompt", Bar).show(((PROMPT, "accent"),))
         box = self.query_one(Input)
         box.value = current.text
         box.cursor_position = len(box.value)

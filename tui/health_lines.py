@@ -9,7 +9,7 @@ from tui.graphs import proportion
 from tui.lines import Line, line, wrap
 
 Glyphs = dict[str, str]
-LABEL = 26
+LABEL = 28
 BAR = 24
 
 
@@ -33,7 +33,7 @@ def health_lines(update: Update, own: dict[str, Gauge], width: int, glyphs: Glyp
         rows.append(_counter(f"malformed: {reason}", number, alarming=False))
     rows += [_share("flows seen one way", health.one_way_share), _share("loss (estimate)", health.loss_estimate)]
     if health.interface_state:
-        rows.append(line((f"  {'interface'.ljust(LABEL)}", "muted"), (f"{health.interface_state:>12}", "text")))
+        rows.append(line((f"  {'interface'.ljust(LABEL)}", "muted"), (f"{health.interface_state:>16}", "text")))
     if health.note:
         rows += wrap(health.note, width, "warn")
     rows += [(), line(("Tables", "heading"), ("  used of the cap; given up for newer rows; refused", "muted"))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from rich.cells import cell_len, set_cell_size
@@ -78,6 +79,17 @@ def wrap(text: str, width: int, role: str = "text") -> list[Line]:
         *pieces, row = _pieces(word, width)
         rows += pieces
     return [((item, role),) for item in ([*rows, row] if row else rows)]
+
+
+def flow(parts: Sequence[str], width: int, role: str = "text") -> list[Line]:
+    """Return `parts` side by side, two cells apart, broken only between them where that is possible."""
+    rows: list[str] = []
+    for part in parts:
+        if rows and width_of(rows[-1]) + 2 + width_of(part) <= width:
+            rows[-1] += f"  {part}"
+        else:
+            rows.append(part)
+    return [fit((span(row, role),), min(width, width_of(row))) for row in rows]
 
 
 def _pieces(word: str, width: int) -> list[str]:

@@ -132,8 +132,10 @@ class MainScreen(Screen[None]):
         else:
             top = tab_line(self._tabs(), drill.view, self._filter_chip(), width)
         self.query_one("#tabs", Bar).show(top)
-        labels = {"freeze": "Resume"} if self.session.frozen else {}
-        context = "filter" if self.query_one(FilterBar).is_open else drill.view
+        typing = self.query_one(FilterBar).is_open
+        labels = {"drill_in": "Keep", "back": "Restore"} if typing else {}
+        labels |= {"freeze": "Resume"} if self.session.frozen else {}
+        context = "filter" if typing else drill.view
         self.query_one("#footer", Bar).show(footer_line(context, width, labels))
         self.query_one(FilterBar).tell(self._matched(), width)
 
@@ -152,7 +154,8 @@ class MainScreen(Screen[None]):
 
     def _filter_chip(self) -> Line:
         text = self.session.ranking.filter.text
-        return (span(f"/ {text}  {self._matched()}", "accent"),) if text else ()
+        shown = text and not self.query_one(FilterBar).is_open
+        return (span(f"/ {text}  {self._matched()}", "accent"),) if shown else ()
 
     def _paint_alerts(self) -> None:
         session, table, glyphs = self.session, self.alerts, palette_of(self).glyphs

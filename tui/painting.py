@@ -34,8 +34,8 @@ def set_titles(widget: Widget, title: str, subtitle: str = "") -> None:
     if getattr(widget, "_titles_shown", None) == wanted:
         return
     widget._titles_shown = wanted  # type: ignore[attr-defined]  # a memo of our own, beside Textual's fields
-    widget.border_title = Content(f"{title} " if title else "")
-    widget.border_subtitle = Content(f" {subtitle}" if subtitle else "")
+    widget.border_title = Content(title)
+    widget.border_subtitle = Content(subtitle)
 
 
 def inner_width(widget: Widget) -> int:

@@ -60,7 +60,7 @@ SCANNER_COLUMNS = (
     Column("RATE/m", 6, 2, "right"),
     Column("FAIL%", 5, 2, "right"),
     Column("OPEN", 4, 1, "right"),
-    Column("SHAPE", 10, 2, stretch=True, good=16),
+    Column("SHAPE", 8, 2, stretch=True, good=16),
     Column("ACTIVITY", SPARK_CELLS, 4),
     Column("FIRST SEEN", 10, 5),
 )
@@ -90,7 +90,7 @@ def _shape(row: FanoutRow) -> Line:
     elif row.ports >= 8:
         word = "vertical"
     elif row.hosts >= 8:
-        word = "horizontal"
+        word = "sweep"
     else:
         word = "narrow"
     known = row.name or row.role or ""

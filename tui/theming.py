@@ -49,10 +49,10 @@ def textual_theme(spec: ThemeSpec) -> Theme:
         "scrollbar": line, "scrollbar-hover": colors["primary"], "scrollbar-active": colors["primary"],
         "scrollbar-background": ground, "scrollbar-background-hover": ground,
         "scrollbar-background-active": ground, "scrollbar-corner-color": ground,
-        "input-cursor-background": front, "input-cursor-foreground": ground, "input-cursor-text-style": "reverse",
+        "input-cursor-background": front, "input-cursor-foreground": ground,
+        "input-cursor-text-style": "reverse" if spec.ansi else "none",
+        "ansi-background": ground, "ansi-foreground": front,
     }  # fmt: skip
-    if not spec.ansi:
-        del variables["input-cursor-text-style"]
     return Theme(
         name=spec.name, dark=spec.dark, ansi=spec.ansi, variables=variables,
         primary=colors["primary"], secondary=colors["secondary"], warning=colors["warning"], error=colors["error"],
