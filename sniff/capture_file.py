@@ -19,7 +19,7 @@ from sniff.parser import HEAD_MIN, explain_head, parser_for
 from sniff.source import SourceCounters, SourceOptions
 
 WINDOW = 64 << 20
-"""Bytes whose records are found together: enough for hundreds of lanes, and 20 ms until the first packet."""
+"""Bytes whose records are found together: hundreds of lanes, 20 ms until the first packet, more than any record."""
 
 
 class FileSource:
