@@ -133,7 +133,7 @@ def _ppp(state: Descent, rows: Rows) -> None:
     room = state.end[rows] - at
     skip = np.where((room >= 2) & (head["protocol"] == 0xFF03), 2, 0)
     protocol = np.where(skip == 2, head["framed"], head["protocol"])
-    short = protocol & 0x100 != 0
+    short = (protocol & 0x100 != 0) | (room <= skip)
     size = skip + np.where(short, 1, 2)
     good = state.holds(rows, size, Flaw.TRUNCATED_LINK)
     layer = _BY_PPP_PROTOCOL[np.where(short, protocol >> 8, protocol)]

@@ -165,10 +165,12 @@ class PacketBatch:
     wire_len: npt.NDArray[np.int32]
     """`i4`, bytes on the wire, outermost frame."""
     src_mac: npt.NDArray[np.uint64]
-    """`u8`, 48 bits of the outermost Ethernet (or cooked) source address."""
+    """`u8`, 48 bits of the outermost Ethernet (or cooked) source address; where a whole Ethernet frame was
+    carried (ERSPAN, VXLAN, GENEVE, bridged GRE, MPLS pseudowire), of that frame: so a mirror that arrives
+    encapsulated reads like the mirrored link."""
     dst_mac: npt.NDArray[np.uint64]
     vlan: npt.NDArray[np.int32]
-    """`i4`, innermost VLAN id of the outermost frame, `NO_VLAN` where untagged."""
+    """`i4`, innermost VLAN id of the same frame, `NO_VLAN` where untagged; id 0 is a priority, not a tag."""
     ip_version: npt.NDArray[np.uint8]
     """`u1`, 4, 6, or 0."""
     src_hi: npt.NDArray[np.uint64]
@@ -196,16 +198,18 @@ class PacketBatch:
     tcp_flags: npt.NDArray[np.uint16]
     """`u2`, bits of `TcpFlag`; for SCTP the type of the first chunk."""
     seq: npt.NDArray[np.uint32]
-    """`u4`, TCP sequence number; for echo-like ICMP its sequence number."""
+    """`u4`, TCP sequence number; for echo-like ICMP its sequence number; for SCTP the verification tag."""
     ack: npt.NDArray[np.uint32]
     window: npt.NDArray[np.uint16]
     """`u2`, TCP window, unscaled."""
     l4_at: npt.NDArray[np.int64]
     """`i8`, absolute offset of the transport header in `raw.data`; 0 where none."""
     payload_at: npt.NDArray[np.int64]
-    """`i8`, absolute offset of the transport payload in `raw.data`; 0 where none."""
+    """`i8`, absolute offset of the transport payload in `raw.data`, also of an empty one; 0 where there is no
+    whole transport header. A protocol that is not decoded (ESP, OSPF) is payload from its first byte."""
     payload_len: npt.NDArray[np.int32]
-    """`i4`, transport payload bytes on the wire, from the IP length (so Ethernet padding never counts)."""
+    """`i4`, transport payload bytes on the wire, from the IP length (so Ethernet padding never counts); for UDP
+    its own length where that is less."""
     payload_cap: npt.NDArray[np.int32]
     """`i4`, those of them that were captured."""
     tunnel: npt.NDArray[np.uint16]
