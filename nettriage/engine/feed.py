@@ -15,6 +15,8 @@ from nettriage.model.snapshot import SourceInfo
 from sniff.source import Source, SourceCounters
 
 HEARTBEAT_S = 0.1
+DUE_S = 0.001
+"""A packet due so soon is due: a shorter sleep costs more than it is worth."""
 SETTLE_NS = 500_000_000
 """While nothing arrives packet time stays this much behind: packets may still stand in a ring or a pipe."""
 STREAM_LAG_NS = 10_000_000_000
@@ -114,7 +116,7 @@ class Feed:
     async def _held_back(self, batch: RawBatch, pacer: Pacer) -> AsyncGenerator[RawBatch, None]:
         row = 0
         while row < len(batch):
-            while (wait_s := pacer.due_in_s(int(batch.ts_ns[row]))) > 0:
+            while (wait_s := pacer.due_in_s(int(batch.ts_ns[row]))) > DUE_S:
                 await asyncio.sleep(min(wait_s, HEARTBEAT_S))
                 yield batch.rows(slice(0, 0))
             later = batch.ts_ns[row:] > pacer.packet_now_ns()

@@ -16,14 +16,12 @@ from nettriage.engine.novelty import Novelty
 from nettriage.engine.outlets import AlertLog, Descriptor, Outlet
 from nettriage.engine.pcapng import pcapng
 from nettriage.engine.privileges import drop_privileges
-from nettriage.engine.run import open_run
+from nettriage.engine.run import Run, open_run
 from nettriage.engine.snapshot_builder import tool_info
 from nettriage.engine.verdicts import Verdicts
 from nettriage.model.alert import SEVERITIES, Alert, Severity
-from nettriage.model.errors import ExitCode, NettriageError
+from nettriage.model.errors import ExitCode
 from nettriage.model.snapshot import Summary
-from sniff.opening import open_source
-from sniff.source import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,25 +46,28 @@ def run_headless(config: RunConfig, wishes: Headless, stdout_fd: int | None = No
     Raises NettriageError where the source cannot be opened. A capture found damaged later is analysed as far as
     it is readable; that, too, is said on stderr, after the summary.
     """
-    source = open_source(config.source, config.options)
+    run = open_run(config)
     try:
-        drop_privileges(keep_net_raw=source.is_live)
+        drop_privileges(keep_net_raw=run.feed.is_live)
         fd = sys.stdout.fileno() if stdout_fd is None else stdout_fd
-        run = _HeadlessRun(config, wishes, source)
-        code = asyncio.run(run.lines_to(Descriptor(fd)))
+        code = asyncio.run(_lines_to(Descriptor(fd), run, wishes))
     finally:
-        source.close()
+        run.close()
     if run.error is not None:
         sys.stderr.write(f"nettriage: {run.error}\n")
     return code
 
 
+async def _lines_to(stdout: Outlet, run: Run, wishes: Headless) -> int:
+    return await _HeadlessRun(run, wishes).lines_to(stdout)
+
+
 class _HeadlessRun:
     """One headless run and what it must remember of its output."""
 
-    def __init__(self, config: RunConfig, wishes: Headless, source: Source) -> None:
+    def __init__(self, run: Run, wishes: Headless) -> None:
         self._wishes = wishes
-        self._run = open_run(config, source)
+        self._run = run
         self._novelty = Novelty()
         self._verdicts = Verdicts()
         self._floor = SEVERITIES.index(wishes.min_severity)
@@ -154,11 +155,6 @@ class _HeadlessRun:
         if fail_on is not None and self._verdicts.worst >= SEVERITIES.index(fail_on):
             return int(ExitCode.FAIL_ON)
         return int(ExitCode.DONE)
-
-    @property
-    def error(self) -> NettriageError | None:
-        """What ended the run before its time."""
-        return self._run.error
 
 
 async def _write(outlets: Iterable[Outlet], lines: bytes) -> None:

@@ -24,8 +24,6 @@ from nettriage.model.frames import Failed, FrameReader, Message, Stop, Update, e
 OPEN_TIMEOUT_S = 30.0
 """A sensor that says nothing for so long after its start is stuck: compiling a filter takes a second at most."""
 STOP_TIMEOUT_S = 3.0
-SINGLE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-"""Keeps NumPy from starting threads: they would escape the drop of privileges, and columns need no BLAS."""
 
 _ERRORS: dict[int, type[NettriageError]] = {
     int(kind.exit_code): kind
@@ -47,6 +45,10 @@ class SensorHandle:
     def pid(self) -> int:
         """Process id of the sensor."""
         return self.process.pid
+
+    def alive(self) -> bool:
+        """Return whether the sensor still runs."""
+        return self.process.poll() is None
 
     def wait(self, timeout_s: float | None = None) -> int:
         """Wait for the end of the sensor and return its exit code; raises subprocess.TimeoutExpired."""
@@ -82,7 +84,6 @@ def start_sensor(config: RunConfig) -> SensorHandle:
         stdin=None if config.source == "-" else subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=os.environ | SINGLE_THREAD,
         start_new_session=True,
     )
     far.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401 - asyncio loads it late: too late, once privileges are gone
 import os
 from pathlib import Path
 from typing import Protocol

@@ -22,13 +22,17 @@ _WIRESHARK_PROTO = {ICMP: "icmp", TCP: "tcp", UDP: "udp", ICMP6: "icmpv6", SCTP:
 def pivots(finding: Finding) -> Pivots:
     """Return both filters for the packets of a finding."""
     pairs = _pairs(finding)
-    bpf = _all(
-        [_any([_all([f"host {a}", f"host {b}" if b else ""], "and") for a, b in pairs], "or"), *_bpf_l4(finding)], "and"
-    )
+    bpf = _all([_alternatives(pairs, lambda name: f"host {name}", "and", "or"), *_bpf_l4(finding)], "and")
     if finding.vlan:
-        bpf = f"({bpf}) or (vlan and ({bpf}))"
-    wireshark = [_any([_all([_ws_host(a, finding), _ws_host(b, finding)], "&&") for a, b in pairs], "||")]
-    return Pivots(bpf=bpf, wireshark=_all([*wireshark, *_wireshark_l4(finding)], "&&"))
+        bpf = f"({bpf}) or (vlan and ({bpf}))" if bpf else "vlan"
+    wireshark = _alternatives(pairs, lambda name: _ws_host(name, finding), "&&", "||")
+    return Pivots(bpf=bpf, wireshark=_all([wireshark, *_wireshark_l4(finding)], "&&"))
+
+
+def _alternatives(pairs: list[tuple[str, str]], host: Callable[[str], str], both: str, either: str) -> str:
+    """Return the pairs as alternatives, each in brackets: in BPF `and` and `or` bind alike."""
+    join = _any if len(pairs) > 1 else _all
+    return _any([join([host(name) for name in pair if name], both) for pair in pairs], either)
 
 
 def _pairs(finding: Finding) -> list[tuple[str, str]]:
@@ -70,8 +74,6 @@ def _wireshark_l4(finding: Finding) -> list[str]:
 
 
 def _ws_host(name: str, finding: Finding) -> str:
-    if not name:
-        return ""
     if finding.proto == ARP:
         return f"(arp.src.proto_ipv4 == {name} || arp.dst.proto_ipv4 == {name})"
     return f"{'ipv6' if ':' in name else 'ip'}.addr == {name}"

@@ -1,5 +1,6 @@
 """Giving up what root may do, once the tap is open.
 
+After the drop this very Python may be out of reach, in a home of somebody else: import everything first.
 `setresuid` reaches all threads of a process, but `capset` and `prctl` only the calling one and those it starts later
 (capabilities(7), prctl(2)): so everything here runs before the first other thread.
 """
@@ -96,8 +97,8 @@ def _require_single_thread() -> None:
 
 
 def _permitted_capabilities() -> int:
-    for line in Path("/proc/self/status").read_text("ascii", "replace").splitlines():
-        if line.startswith("CapPrm:"):
+    for line in Path("/proc/self/status").read_bytes().splitlines():
+        if line.startswith(b"CapPrm:"):
             return int(line.split()[1], 16)
     return 0
 

@@ -22,12 +22,19 @@ from sniff.source import Source
 _log = logging.getLogger(__name__)
 
 
-def open_run(config: RunConfig, source: Source) -> Run:
-    """Return the run of an opened source that `config` describes."""
+def open_run(config: RunConfig) -> Run:
+    """Open the source of `config` and return its run, ready to start: everything that it needs is imported.
+
+    Raises NettriageError where the source cannot be opened.
+    """
+
+    def opened() -> Source:
+        return open_source(config.source, config.options)
+
     site = config.site.site(fresh_secret())
     feed = Feed(
-        source,
-        lambda: open_source(config.source, config.options),
+        opened(),
+        opened,
         speed=config.speed,
         loop=config.loop,
         count=config.count,

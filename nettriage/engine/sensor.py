@@ -13,7 +13,7 @@ from nettriage.engine.config import RunConfig
 from nettriage.engine.drilldown import flows_of, packets_of
 from nettriage.engine.link import SensorLink
 from nettriage.engine.privileges import drop_privileges, end_with_parent
-from nettriage.engine.run import open_run
+from nettriage.engine.run import Run, open_run
 from nettriage.engine.snapshot_builder import snapshot
 from nettriage.engine.updates import Updates
 from nettriage.engine.wire import receive_config
@@ -28,8 +28,6 @@ from nettriage.model.frames import (
     SnapshotReply,
     encode,
 )
-from sniff.opening import open_source
-from sniff.source import Source
 
 BEAT_S = 0.25
 """Time between updates: people see no more than four a second."""
@@ -40,10 +38,10 @@ _log = logging.getLogger(__name__)
 class Sensor:
     """One run, served over a link until the screens say stop or are gone."""
 
-    def __init__(self, config: RunConfig, source: Source) -> None:
+    def __init__(self, config: RunConfig, run: Run) -> None:
         self._config = config
-        self._run = open_run(config, source)
-        self._updates = Updates(self._run)
+        self._run = run
+        self._updates = Updates(run)
         self._over = asyncio.Event()
 
     async def serve(self, sock: socket.socket) -> int:
@@ -111,18 +109,18 @@ def main(words: list[str]) -> int:
     config = receive_config(sock)
     _log_to(config.log_file)
     try:
-        source = open_source(config.source, config.options)
-        drop_privileges(keep_net_raw=source.is_live)
+        run = open_run(config)
+        drop_privileges(keep_net_raw=run.feed.is_live)
         end_with_parent(int(words[1]))
-        return asyncio.run(_serve(config, source, sock))
+        return asyncio.run(_serve(config, run, sock))
     except NettriageError as error:
         sock.setblocking(True)
         sock.sendall(encode(Failed(message=str(error), exit_code=error.exit_code)))
         return int(error.exit_code)
 
 
-async def _serve(config: RunConfig, source: Source, sock: socket.socket) -> int:
-    return await Sensor(config, source).serve(sock)
+async def _serve(config: RunConfig, run: Run, sock: socket.socket) -> int:
+    return await Sensor(config, run).serve(sock)
 
 
 def _log_to(path: str) -> None:

@@ -89,7 +89,7 @@ def vendor(oui: int) -> SafeStr | None:
         return None
     try:
         return safe(netaddr.OUI(oui).registration().org, _VENDOR_MAX)
-    except netaddr.NotRegisteredError:
+    except (netaddr.NotRegisteredError, OSError):  # the register may be out of reach once privileges are gone
         return None
 
 

@@ -70,7 +70,7 @@ def test_a_live_capture_keeps_the_right_to_open_its_interface_again() -> None:
 def test_an_ordinary_user_with_one_capability_keeps_or_loses_it() -> None:
     """A user who was lent CAP_NET_RAW stays who he is; the loan ends unless the capture is live."""
     lend = (
-        "import nettriage.engine.privileges as p, os\n"
+        "import nettriage.engine.privileges as p, os, socket, numpy\n"
         "p._prctl(8, 1); os.setgroups([]); os.setresgid(77, 77, 77); os.setresuid(77, 77, 77)\n"
         "p._set_capabilities(1 << 13)\n"
     )
