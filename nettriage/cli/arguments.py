@@ -30,6 +30,8 @@ exit:  0 done  1 runtime error  2 usage or settings  3 no permission to capture
 class RunArguments:
     """The command line of a run, checked as far as it can be without opening anything."""
 
+    words: list[str] = field(default_factory=list)
+    """The words it was read from."""
     source: str = ""
     """Interface, file, ``-``, or ``demo``; empty when none was given."""
     source_type: Literal["any", "interface", "file"] = "any"
@@ -82,7 +84,7 @@ _SETTING_OPTIONS = {
 
 def parse_run(words: Sequence[str]) -> RunArguments:
     """Return the command line of a run; raises UsageError."""
-    given = _run_parser().parse_intermixed_args(list(words))
+    given = run_parser().parse_intermixed_args(list(words))
     source, source_type, rest = _source(given)
     if rest and given.filter:
         raise UsageError(f"two filters: -f {given.filter!r} and the words {' '.join(rest)!r}")
@@ -93,8 +95,8 @@ def parse_run(words: Sequence[str]) -> RunArguments:
         if getattr(given, name) is not None
     }
     run = RunArguments(
-        source=source, source_type=source_type, speed=given.speed, loop=given.loop, count=given.count,
-        write=given.write, headless=given.headless, final=given.final, fail_on=given.fail_on,
+        words=list(words), source=source, source_type=source_type, speed=given.speed, loop=given.loop,
+        count=given.count, write=given.write, headless=given.headless, final=given.final, fail_on=given.fail_on,
         list_interfaces=given.list_interfaces, config=given.config, assignments=given.set, options=options,
     )  # fmt: skip
     _check(run)
@@ -127,7 +129,8 @@ _DESCRIPTIONS = {
 }
 
 
-def _run_parser() -> _Parser:
+def run_parser() -> argparse.ArgumentParser:
+    """Return the parser of everything but the verbs."""
     parser = _Parser(
         prog="nettriage", usage="nettriage [SOURCE] [options] [BPF filter]", allow_abbrev=False, epilog=_EPILOG,
         description="Triage at a mirror port: who scans, who relays, and what to do about it, from packets alone.",

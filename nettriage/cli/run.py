@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 
 from nettriage.cli import terminal
 from nettriage.cli.arguments import RunArguments
 from nettriage.cli.installed import catalogue
+from nettriage.cli.remedies import with_capability, with_sudo
 from nettriage.cli.sourcing import STREAM, Chosen, choose
 from nettriage.cli.talk import say
-from nettriage.model.errors import UsageError
+from nettriage.model.errors import CapturePermissionError, UsageError
 from nettriage.settings.effective import Settings
 from nettriage.settings.load import load
 
 
 def run(arguments: RunArguments) -> int:
     """Run a source to its end and return the exit code; raises NettriageError for what the user can mend."""
+    try:
+        return _run(arguments)
+    except CapturePermissionError:
+        words = shlex.join(arguments.words)
+        raise CapturePermissionError(
+            f"capturing on {arguments.source} needs CAP_NET_RAW, which this user does not have. Either\n"
+            f"  {with_sudo(words)}\nor, without the other powers of root:\n  {with_capability(words)}"
+        ) from None
+
+
+def _run(arguments: RunArguments) -> int:
     settings = load(
         catalogue(), config=arguments.config, assignments=arguments.assignments, options=arguments.options
     )  # fmt: skip
