@@ -22,7 +22,7 @@ _PR_SET_KEEPCAPS = 8
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
-_CAP_SETPCAP, _CAP_NET_RAW, _CAP_LAST = 8, 13, 63
+_CAP_KILL, _CAP_SETPCAP, _CAP_NET_RAW, _CAP_LAST = 5, 8, 13, 63
 _CAPABILITY_VERSION_3 = 0x20080522
 
 _log = logging.getLogger(__name__)
@@ -45,25 +45,27 @@ def invoking_account(environ: Mapping[str, str]) -> Account:
     return Account(entry.pw_uid, entry.pw_gid)
 
 
-def drop_privileges(*, keep_net_raw: bool) -> None:
+def drop_privileges(*, keep_net_raw: bool, keep_user: bool = False) -> None:
     """Become an ordinary user without capabilities and without a way to gain any.
 
     As root: no supplementary groups, then the account of `invoking_account`. Always: no_new_privs, an empty
     bounding set where it may be emptied, and no capability but CAP_NET_RAW where `keep_net_raw` asks for it (a
-    live source opens its interface again when that was deleted and made anew). Raises RuntimeError where other
-    threads already run, since they would keep what they have, and OSError where the kernel refuses. Elsewhere
-    than on Linux only the user changes.
+    live source opens its interface again when that was deleted and made anew). With `keep_user` a root without sudo
+    stays the owner of its files, with no capability but CAP_KILL: screens that parse no packets write where root
+    asked, and end a sensor of another user. Raises RuntimeError where other threads already run, since they would keep
+    what they have, and OSError where the kernel refuses. Elsewhere than on Linux only the user changes.
     """
+    account = None if keep_user and "SUDO_UID" not in os.environ else invoking_account(os.environ)
     if sys.platform != "linux":
-        _become(invoking_account(os.environ))
+        _become(account)
         return
     _require_single_thread()
     held = _permitted_capabilities()
-    kept = held & (1 << _CAP_NET_RAW) if keep_net_raw else 0
+    kept = held & (keep_net_raw << _CAP_NET_RAW | (account is None) << _CAP_KILL)
     if held & (1 << _CAP_SETPCAP):
         _empty_bounding_set()
     _prctl(_PR_SET_KEEPCAPS, 1)
-    _become(invoking_account(os.environ))
+    _become(account)
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     _set_capabilities(kept)
     _prctl(_PR_SET_KEEPCAPS, 0)
@@ -83,8 +85,8 @@ def end_with_parent(parent_pid: int) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _become(account: Account) -> None:
-    if os.geteuid() == 0:
+def _become(account: Account | None) -> None:
+    if account is not None and os.geteuid() == 0:
         os.setgroups([])
         os.setresgid(account.gid, account.gid, account.gid)
         os.setresuid(account.uid, account.uid, account.uid)

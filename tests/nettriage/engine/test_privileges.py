@@ -17,7 +17,7 @@ DROP = """
 import os, sys, socket, numpy
 from pathlib import Path
 from nettriage.engine.privileges import drop_privileges, end_with_parent
-drop_privileges(keep_net_raw={keep})
+drop_privileges(keep_net_raw={keep}, keep_user={user})
 end_with_parent(os.getppid())
 print(Path("/proc/self/status").read_text())
 try:
@@ -33,10 +33,10 @@ except PermissionError:
 """
 
 
-def status_after(keep: bool, prefix: str = "", **environ: str) -> dict[str, str]:
+def status_after(keep: bool, prefix: str = "", *, keep_user: bool = False, **environ: str) -> dict[str, str]:
     """Return the fields of /proc/self/status of a process that dropped its privileges."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("SUDO_")}
-    code = "import nettriage\n" + prefix + DROP.format(keep=keep)
+    code = "import nettriage\n" + prefix + DROP.format(keep=keep, user=keep_user)
     done = subprocess.run(
         [sys.executable, "-P", "-c", code], env=plain | environ, capture_output=True, text=True, check=True
     )  # fmt: skip
@@ -54,6 +54,18 @@ def test_root_becomes_the_caller_of_sudo() -> None:
     assert status["NoNewPrivs"] == "1"
     assert [int(status[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb", "CapBnd")] == [0] * 5
     assert (status["Tap"], status["Root"]) == ("refused", "gone")
+
+
+@AS_ROOT
+def test_screens_of_a_plain_root_shell_keep_the_user_and_little_else() -> None:
+    """Root without sudo stays the owner of its files, and can do nothing else but end its own sensor."""
+    status = status_after(False, keep_user=True)
+
+    assert status["Uid"].split() == ["0"] * 4
+    assert int(status["CapEff"], 16) == 1 << 5
+    assert int(status["CapBnd"], 16) == 0
+    assert (status["Tap"], status["NoNewPrivs"]) == ("refused", "1")
+    assert status_after(False, keep_user=True, SUDO_UID="1234", SUDO_GID="2345")["Uid"].split() == ["1234"] * 4
 
 
 @AS_ROOT
