@@ -23,7 +23,7 @@ async def draw(sensor: SensorHandle, settings_theme: str) -> str:
     """Return the screen as SVG once the whole capture was analysed; the fonts are those of the reader."""
     app = NettriageApp(
         sensor.sock, theme=settings_theme, export_dir=Path.cwd(), source_name="demo",
-        sensor_alive=lambda: sensor.process.poll() is None,
+        sensor_alive=sensor.alive,
     )  # fmt: skip
     async with app.run_test(size=SIZE) as pilot, asyncio.timeout(WAIT_S):
         while app.session.ending is None:

@@ -30,11 +30,11 @@ def show(arguments: RunArguments, settings: Settings, source: Chosen) -> int:
     try:
         if source.name == STREAM:
             _read_keys_from_the_terminal()
-        drop_privileges(keep_net_raw=False)
+        drop_privileges(keep_net_raw=False, keep_user=True)
         exports = Path(settings.output.export_dir or os.curdir).absolute()
         ending = run_app(
             sensor.sock, theme=settings.screen.theme, export_dir=exports,
-            source_name=source.shown, sensor_alive=lambda: sensor.process.poll() is None, user_themes=user_themes,
+            source_name=source.shown, sensor_alive=sensor.alive, user_themes=user_themes,
         )  # fmt: skip
     finally:
         sensor.stop()
