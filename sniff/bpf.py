@@ -79,12 +79,10 @@ def kernel_program(expression: str, interface: str) -> bytes:
     its socket. The interface must be up.
     """
     try:
-        tap = pcapy.create(interface)
-        tap.set_snaplen(_SNAPLEN)
-        tap.activate()
+        tap = pcapy.open_live(interface, _SNAPLEN, 0, 0)
     except pcapy.PcapError as error:
         raise InterfaceError(
-            f"{interface}: libpcap compiles a filter only for an interface that is up: {safe(str(error))}"
+            f"a filter can only be compiled for an interface that is up: {safe(str(error))}"
         ) from error
     try:
         tap.setfilter(expression)

@@ -13,6 +13,8 @@ ARPHRD_ETHER = 1
 ARPHRD_LOOPBACK = 772
 """Kinds of link (linux/if_arp.h)."""
 
+SYSFS = Path("/sys/class/net")
+
 _SIOCGIFFLAGS, _SIOCGIFHWADDR, _SIOCGIFINDEX = 0x8913, 0x8927, 0x8933
 _IFF_UP, _IFF_RUNNING = 0x1, 0x40
 _NO_INTERFACE = {errno.ENODEV, errno.ENXIO}
@@ -47,8 +49,11 @@ class ListedInterface:
 
 
 def find_link(name: str) -> Link | None:
-    """Return the interface called `name`, None if there is none."""
-    if not 0 < len(name.encode()) <= _NAME_MAX or "\0" in name:
+    """Return the interface called `name`, None if there is none.
+
+    The kernel would take ``eth0:1`` for ``eth0``: an old way to write a second address.
+    """
+    if not 0 < len(name.encode()) <= _NAME_MAX or set(name) & {"\0", ":"}:
         return None
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
         try:
@@ -83,7 +88,7 @@ def nic_drops(link: Link) -> int | None:
     These are the counters behind libpcap's ps_ifdrop. They are not read where sysfs shows another network
     namespace than this process is in.
     """
-    folder = Path("/sys/class/net") / link.name
+    folder = SYSFS / link.name
     try:
         if int((folder / "ifindex").read_text()) != link.index:
             return None

@@ -13,7 +13,7 @@ from nettriage.model.batch import HEAD_WIDTH, RawBatch
 from nettriage.model.errors import CapturePermissionError, InterfaceError, nearest
 from nettriage.model.safetext import safe
 from nettriage.model.snapshot import SourceInfo
-from sniff.bpf import bad_filter, compile_filter
+from sniff.bpf import bad_filter
 from sniff.idle import Waiter, empty_batch
 from sniff.linktype import from_dlt
 from sniff.source import SourceCounters, SourceOptions
@@ -25,6 +25,8 @@ REOPEN_S = (1.0, 2.0, 4.0, 8.0)
 NOTE = "libpcap delivers whole µs and not the length on the wire: a cut packet counts as whole"
 
 _POLL_MS = 100
+_NO_SUCH_DEVICE, _NOT_UP, _NOT_PERMITTED = -5, -9, (-8, -11)
+"""What activation answers (pcap/pcap.h, PCAP_ERROR_...)."""
 
 
 class PcapySource:
@@ -80,18 +82,16 @@ class PcapySource:
 
     def _open(self) -> None:
         options = self._options
-        try:
-            tap = pcapy.create(self._name)
-            tap.set_snaplen(options.snaplen)
-            tap.set_promisc(int(options.promiscuous))
-            tap.set_timeout(_POLL_MS)
-            tap.set_buffer_size(options.ring_mib << 20)
-            tap.activate()
-        except pcapy.PcapError as error:
-            raise self._cannot_open(str(error)) from error
+        tap = pcapy.create(self._name)
+        tap.set_snaplen(options.snaplen)
+        tap.set_promisc(int(options.promiscuous))
+        tap.set_timeout(_POLL_MS)
+        tap.set_buffer_size(options.ring_mib << 20)
+        status = tap.activate()
+        if status < 0:
+            raise self._cannot_open(status)
         self._link_type = from_dlt(tap.datalink())
         if options.bpf:
-            compile_filter(options.bpf, self._link_type)
             try:
                 tap.setfilter(options.bpf)
             except pcapy.PcapError as error:
@@ -101,16 +101,17 @@ class PcapySource:
         self._waiter = Waiter(tap.getfd())
         self._counters.interface_state = "up"
 
-    def _cannot_open(self, reason: str) -> InterfaceError | CapturePermissionError:
-        if "permission" in reason.lower() or "permitted" in reason.lower():
+    def _cannot_open(self, status: int) -> InterfaceError | CapturePermissionError:
+        name = safe(self._name)
+        if status in _NOT_PERMITTED:
             return CapturePermissionError(
-                f"capturing on {safe(self._name)} is not permitted ({safe(reason)}): run it as root,"
-                f" e.g. `sudo nettriage {safe(self._name)}`"
+                f"capturing on {name} is not permitted: run it as root, `sudo nettriage {name}`"
             )
+        if status == _NOT_UP:
+            return InterfaceError(f"{name} is down")
         known = pcapy.findalldevs()
-        return InterfaceError(
-            f"{safe(self._name)}: {safe(reason)}{nearest(self._name, known)}; interfaces: {', '.join(known)}"
-        )
+        reason = "no such interface" if status == _NO_SUCH_DEVICE else f"libpcap cannot open it (status {status})"
+        return InterfaceError(f"{name}: {reason}{nearest(self._name, known)}; interfaces: {', '.join(known)}")
 
     def _next(self) -> RawBatch:
         """Return what libpcap has ready; its records are four words: seconds, µs, offset, captured length."""
