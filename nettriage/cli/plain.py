@@ -12,6 +12,7 @@ from nettriage.cli.arguments import RunArguments
 from nettriage.cli.report import report
 from nettriage.cli.sourcing import Chosen
 from nettriage.cli.talk import put
+from nettriage.cli.writable import require_writable
 from nettriage.engine.config import RunConfig
 from nettriage.engine.headless import Headless, run_headless
 from nettriage.model.alert import Alert, Severity
@@ -48,10 +49,14 @@ def run_config(
 
 
 def _wishes(arguments: RunArguments, settings: Settings, final: bool) -> Headless:
-    log = settings.output.alert_log
+    log = Path(settings.output.alert_log) if settings.output.alert_log else None
+    if log is not None:
+        require_writable("--alert-log", log)
+    if arguments.write is not None:
+        require_writable("--write", arguments.write.absolute().parent)
     return Headless(
-        final=final, min_severity=settings.output.min_severity, alert_log=Path(log) if log else None,
-        evidence=arguments.write, fail_on=cast("Severity | None", arguments.fail_on),
+        final=final, min_severity=settings.output.min_severity, alert_log=log, evidence=arguments.write,
+        fail_on=cast("Severity | None", arguments.fail_on),
     )  # fmt: skip
 
 
