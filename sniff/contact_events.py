@@ -1,0 +1,146 @@
+"""Contacts and their outcomes of one batch, put in time order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nettriage.model.columns import I64, U64, Rows
+from nettriage.model.slices import ContactEvents, Outcome
+from nettriage.model.tables import U8
+from sniff.contacts import ContactTable
+from sniff.flow_packets import Bools
+from sniff.hosts import HostTable
+from sniff.outcomes import Evidence, Probes
+from sniff.pending import Due
+
+ONE_WAY_SHARE_MAX = 0.3
+"""Above this share of one-way flows a host that was never heard an answer to may well have got one."""
+_COPIED = (
+    "src", "dst", "src_key", "dst_key", "src_hi", "src_lo", "dst_hi", "dst_lo", "proto", "port", "sport", "flow",
+    "probe_flags", "probe_len", "attempt_ns", "multicast",
+)  # fmt: skip
+_ROW_BITS = 32
+
+
+@dataclass(slots=True)
+class Told:
+    """Events of one kind, before they are put in order."""
+
+    contact: Rows
+    ts_ns: I64
+    outcome: U8
+    order: I64
+    """Among events of one time: row of the batch and kind; silence comes first, in the order of the attempts."""
+    tries: I64
+    sure: Bools
+    denier_hi: U64
+    denier_lo: U64
+
+
+class Asked:
+    """The probes of a batch, counted by contact up to any row."""
+
+    def __init__(self, probes: Probes) -> None:
+        at = (probes.contact.astype(np.int64) << _ROW_BITS) | probes.row
+        order = np.argsort(at)
+        self._at = at[order]
+        self._asks = np.concatenate(([0], np.cumsum(probes.asks[order])))
+        self._proofs = np.concatenate(([0], np.cumsum(probes.proves[order])))
+
+    def until(self, contact: Rows, row: Rows | I64) -> tuple[I64, Bools]:
+        """Return how many probes of each contact lie before `row`, and whether any of them proves silence."""
+        base = contact.astype(np.int64) << _ROW_BITS
+        begin, end = np.searchsorted(self._at, base), np.searchsorted(self._at, base + row)
+        return self._asks[end] - self._asks[begin], self._proofs[end] > self._proofs[begin]
+
+
+def attempts_told(contacts: ContactTable, new: Rows) -> Told:
+    """Return the events of contacts that were just made."""
+    zero = np.zeros(len(new), np.uint64)
+    return Told(
+        new, contacts.attempt_ns[new], np.full(len(new), Outcome.ATTEMPT, np.uint8),
+        contacts.entry_row[new].astype(np.int64) * 2 + 1, np.ones(len(new), np.int64), contacts.sure[new], zero, zero,
+    )  # fmt: skip
+
+
+def answers_told(contacts: ContactTable, evidence: Evidence, time_ns: I64, asked: Asked, made_before: int) -> Told:
+    """Settle contacts by the first evidence of each that came in time, and return those events."""
+    order = np.lexsort((evidence.row, evidence.contact))
+    contact, row = evidence.contact[order], evidence.row[order]
+    mine = (contacts.serial[contact] <= made_before) | (row >= contacts.entry_row[contact])
+    mine &= time_ns[row] < contacts.deadline_ns[contact]
+    order, contact, row = order[mine], contact[mine], row[mine]
+    first = np.flatnonzero(np.diff(contact, prepend=-1))
+    order, contact, row = order[first], contact[first], row[first]
+    contacts.settle(contact, evidence.outcome[order])
+    tries, _ = asked.until(contact, row + 1)
+    return Told(
+        contact, time_ns[row], evidence.outcome[order], row.astype(np.int64) * 2 + 2, contacts.tries[contact] + tries,
+        contacts.sure[contact], evidence.denier_hi[order], evidence.denier_lo[order],
+    )  # fmt: skip
+
+
+def silences_told(
+    contacts: ContactTable, hosts: HostTable, due: Due, asked: Asked, time_ns: I64, one_way_share: float | None
+) -> Told:  # fmt: skip
+    """Settle the pending contacts whose deadline has come, and return those events.
+
+    Silence is sure where answers to the asker were seen before, where the feed shows both directions, or where it
+    is proven by a repetition.
+    """
+    due = due.part(np.flatnonzero(contacts.awaits(due.row, due.serial)))
+    contact = due.row
+    contacts.settle(contact, np.full(len(contact), Outcome.SILENT, np.uint8))
+    tries, proven = asked.until(contact, np.searchsorted(time_ns, due.deadline_ns))
+    proven |= contacts.proven[contact]
+    src = contacts.src[contact]
+    same = (src >= 0) & (hosts.key[src] == contacts.src_key[contact])
+    heard_ns = np.where(same, hosts.heard_ns[src], 0)
+    seen = (heard_ns > 0) & (heard_ns < due.deadline_ns)
+    if one_way_share is not None and one_way_share < ONE_WAY_SHARE_MAX:
+        seen[:] = True
+    zero = np.zeros(len(contact), np.uint64)
+    return Told(
+        contact, due.deadline_ns, np.full(len(contact), Outcome.SILENT, np.uint8), np.arange(len(due)) - (1 << 62),
+        contacts.tries[contact] + tries, contacts.sure[contact] & (seen | proven) & ~contacts.multicast[contact],
+        zero, zero,
+    )  # fmt: skip
+
+
+def in_order(contacts: ContactTable, told: list[Told]) -> ContactEvents:
+    """Return all events in time order: at one time, silences first, then by row, the attempt before its outcome."""
+    parts = [part for part in told if len(part.contact)]
+    if not parts:
+        return no_contacts()
+    joined = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in Told.__slots__
+    }  # fmt: skip
+    order = np.lexsort((joined["order"], joined["ts_ns"]))
+    contact = joined["contact"][order]
+    copied = {name: contacts.column(name)[contact] for name in _COPIED}
+    return ContactEvents(
+        ts_ns=joined["ts_ns"][order],
+        outcome=joined["outcome"][order],
+        tries=np.minimum(joined["tries"][order], 0xFFFF).astype(np.uint16),
+        sure=joined["sure"][order],
+        denier_hi=joined["denier_hi"][order],
+        denier_lo=joined["denier_lo"][order],
+        **copied,
+    )
+
+
+_DTYPES: dict[str, npt.DTypeLike] = {
+    "ts_ns": np.int64, "outcome": np.uint8, "src": np.int32, "dst": np.int32, "src_key": np.uint64,
+    "dst_key": np.uint64, "src_hi": np.uint64, "src_lo": np.uint64, "dst_hi": np.uint64, "dst_lo": np.uint64,
+    "proto": np.uint16, "port": np.uint16, "sport": np.uint16, "flow": np.int32, "probe_flags": np.uint16,
+    "probe_len": np.uint16, "tries": np.uint16, "attempt_ns": np.int64, "multicast": np.bool_, "sure": np.bool_,
+    "denier_hi": np.uint64, "denier_lo": np.uint64,
+}  # fmt: skip
+
+
+def no_contacts() -> ContactEvents:
+    """Return no events."""
+    return ContactEvents(**{name: np.zeros(0, dtype) for name, dtype in _DTYPES.items()})

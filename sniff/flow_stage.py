@@ -1,0 +1,246 @@
+"""From packets to flows: finding or opening the flow of each packet, and all that the flow learns from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nettriage.model.batch import PacketBatch, TcpFlag
+from nettriage.model.columns import I32, I64, Rows
+from nettriage.model.slices import FlowEnds, Resumes
+from nettriage.model.tables import ORIGINATOR, RESPONDER, U8, Opened
+from sniff.flow_counters import Sides, count, group_sides
+from sniff.flow_key import UDP
+from sniff.flow_packets import FlowPackets, flow_packets
+from sniff.flows import ANSWERED_CREDIT_NS, FlowTable, Found
+from sniff.hosts import HostTable, Sightings
+from sniff.initiator import FirstPackets, judge
+from sniff.prefixes import PrefixTable
+from sniff.resumes import find_resumes
+from sniff.services import ServiceTable
+from sniff.streams import NewPayload, new_payload
+from sniff.tcp_state import find_ends, update_states
+
+_SYN, _ACK, _RST = int(TcpFlag.SYN), int(TcpFlag.ACK), int(TcpFlag.RST)
+DNS_PORT = 53
+"""DNS over UDP has columns of its own, so it takes no room among the kept prefixes."""
+
+
+@dataclass(slots=True)
+class FlowStage:
+    """The packets of a stretch of a batch that belong to flows, and what happened to those flows."""
+
+    packets: FlowPackets
+    rows: Rows
+    """Flow row of each packet."""
+    side: U8
+    """Who sent each packet, by what is known of the flow at the end of the stretch."""
+    side_then: U8
+    """The same by what was known when the packet came."""
+    src: Rows
+    """Host row of the source of each packet."""
+    dst: Rows
+    found: Found
+    ends: FlowEnds
+    resumes: Resumes
+    grown: I32
+    """Flows whose kept payload grew."""
+    answered_services: Rows
+    """Rows of services that answered somebody anew."""
+
+
+class FlowKeeper:
+    """Keeps flows, hosts, services and prefixes up to date with packets."""
+
+    def __init__(
+        self, flows: FlowTable, hosts: HostTable, services: ServiceTable, prefixes: PrefixTable
+    ) -> None:  # fmt: skip
+        self._flows = flows
+        self._hosts = hosts
+        self._services = services
+        self._prefixes = prefixes
+
+    def take(self, packets: PacketBatch, time_ns: I64, at: Rows, learned_until_ns: int) -> FlowStage | None:
+        """Take in the rows `at`; services that answered since `learned_until_ns` do not yet tell who serves."""
+        flows = self._flows
+        seen = flow_packets(packets, time_ns, at, flows.mixer)
+        found = flows.locate(seen)
+        self._open(seen, found, learned_until_ns)
+        seen, found = _placed(flows, seen, found)
+        if not len(seen):
+            return None
+        rows = found.rows
+        turned = self._correct(seen, rows)
+        side = (seen.low != flows.low_opened[rows]).astype(np.uint8)
+        side_then = _side_then(rows, side, *turned)
+        sides = group_sides(flows, rows, side)
+        self._renew_hosts(seen, sides)
+        src, dst = flows.host[rows, side].astype(np.intp), flows.host[rows, 1 - side].astype(np.intp)
+        ends, _ = find_ends(flows, seen, sides, rows, side)
+        fresh = new_payload(flows, seen, sides, rows, side)
+        resumes, resumed_at = find_resumes(flows, seen, sides, fresh)
+        resumes.side = side_then[resumed_at]
+        count(flows, seen, sides, rows, side)
+        flows.note_syns(seen, rows)
+        update_states(flows, np.unique(sides.row))
+        stage = FlowStage(
+            seen, rows, side, side_then, src, dst, found, ends, resumes, np.zeros(0, np.int32), np.zeros(0, np.intp)
+        )
+        stage.answered_services = self._note_answers(stage, sides)
+        self._see_hosts(stage)
+        stage.grown = self._keep_payload(packets, stage, sides, fresh)
+        return stage
+
+    def turn(self, rows: Rows) -> None:
+        """Make the other side the originator of flows, each given once."""
+        self._flows.flip(rows)
+        self._prefixes.turn(rows)
+
+    def _open(self, seen: FlowPackets, found: Found, learned_until_ns: int) -> None:
+        """Fill in the rows of new flows."""
+        flows, hosts, row, at = self._flows, self._hosts, found.new_rows, found.new_first
+        if not len(row):
+            return
+        time_ns = seen.time_ns[at]
+        high = np.concatenate((seen.src_hi[at], seen.dst_hi[at]))
+        low = np.concatenate((seen.src_lo[at], seen.dst_lo[at]))
+        keys = hosts.keys(high, low)
+        host = hosts.locate(keys, high, low, np.concatenate((time_ns, time_ns)))
+        half = len(at)
+        initiators = judge(self._first_packets(seen, at, keys[:half], keys[half:], learned_until_ns))
+        mine = initiators.by_source
+        for column, source, target in (
+            (flows.host, host[:half], host[half:]),
+            (flows.host_key, keys[:half], keys[half:]),
+            (flows.port, seen.src_port[at], seen.dst_port[at]),
+        ):
+            column[row, ORIGINATOR] = np.where(mine, source, target)
+            column[row, RESPONDER] = np.where(mine, target, source)
+        flows.low_opened[row] = seen.low[at] == mine
+        flows.opened[row] = initiators.opened
+        flows.proto[row] = seen.proto[at]
+        flows.vlan[row] = seen.vlan[at]
+        flows.first_ns[row] = flows.last_ns[row] = time_ns
+        np.add.at(hosts.sent_flows, flows.host[row, ORIGINATOR], np.uint32(1))
+        np.add.at(hosts.received_flows, flows.host[row, RESPONDER], np.uint32(1))
+
+    def _first_packets(
+        self, seen: FlowPackets, at: Rows, src_key: npt.NDArray[np.uint64], dst_key: npt.NDArray[np.uint64],
+        learned_until_ns: int,
+    ) -> FirstPackets:  # fmt: skip
+        proto = seen.proto[at]
+        serves = np.zeros((2, len(at)), np.bool_)
+        unsure = np.flatnonzero((seen.tcp[at] & ~seen.has(_SYN)[at]) | (proto == UDP))
+        if len(unsure):
+            for which, key, port in ((0, src_key, seen.src_port), (1, dst_key, seen.dst_port)):
+                since_ns = self._services.since_ns(key[unsure], proto[unsure], port[at[unsure]])
+                serves[which, unsure] = (since_ns > 0) & (since_ns < learned_until_ns)
+        return FirstPackets(
+            proto, seen.src_port[at], seen.dst_port[at], seen.tcp_flags[at], seen.seq[at], seen.payload_len[at],
+            seen.icmp_type[at], serves[0], serves[1],
+        )  # fmt: skip
+
+    def _correct(self, seen: FlowPackets, rows: Rows) -> tuple[Rows, Rows]:
+        """Let a handshake overrule what was guessed before; return the flows turned, and from which position."""
+        flows = self._flows
+        handshake = np.flatnonzero(seen.has(_SYN) & ~seen.has(_RST))
+        guessed = flows.opened[rows[handshake]]
+        asked = (seen.tcp_flags[handshake] & np.uint16(_ACK)) == 0
+        mine = seen.low[handshake] == flows.low_opened[rows[handshake]]
+        confirmed = handshake[asked & mine & (guessed == Opened.SYN_ACK)]
+        flows.opened[rows[confirmed]] = Opened.SYN
+        handshake = handshake[guessed > Opened.SYN_ACK]
+        row, first = np.unique(rows[handshake], return_index=True)
+        at = handshake[first]
+        is_answer = (seen.tcp_flags[at] & np.uint16(_ACK)) != 0
+        flows.opened[row] = np.where(is_answer, Opened.SYN_ACK, Opened.SYN)
+        contrary = (seen.low[at] != is_answer) != flows.low_opened[row]
+        self.turn(row[contrary])
+        return row[contrary], at[contrary]
+
+    def _renew_hosts(self, seen: FlowPackets, sides: Sides) -> None:
+        """Keep the hosts of flows alive, and enter those again that had to give way."""
+        flows, hosts = self._flows, self._hosts
+        host = flows.host[sides.row]
+        lost = np.flatnonzero((hosts.key[host] != flows.host_key[sides.row]).any(axis=1))
+        if len(lost):
+            row, side, at = sides.row[lost], sides.side[lost], sides.groups.first[lost]
+            for who, high, low in ((side, seen.src_hi, seen.src_lo), (1 - side, seen.dst_hi, seen.dst_lo)):
+                key = flows.host_key[row, who]
+                flows.host[row, who] = hosts.locate(key, high[at], low[at], seen.time_ns[at])
+        last = sides.groups.last
+        speaker = flows.host[sides.row, sides.side]
+        hosts.table.touch(speaker, seen.time_ns[last])
+
+    def _note_answers(self, stage: FlowStage, sides: Sides) -> Rows:
+        """Note first answers: the flow and its hosts live longer, the service is known, the asker was heard."""
+        flows, hosts, seen = self._flows, self._hosts, stage.packets
+        replies = np.flatnonzero((sides.side == RESPONDER) & sides.first_ever)
+        at = np.sort(sides.groups.first[replies])
+        hosts.hear(stage.dst[at], seen.time_ns[at])
+        fresh = np.flatnonzero((stage.side == RESPONDER) & ~seen.has(_RST) & ~flows.answered[stage.rows])
+        if not len(fresh):
+            return fresh
+        row, first = np.unique(stage.rows[fresh], return_index=True)
+        flows.answered[row] = True
+        flows.table.credit_ns[row] = ANSWERED_CREDIT_NS
+        at = np.sort(fresh[first])
+        row, host = stage.rows[at], stage.src[at]
+        hosts.credit(host)
+        hosts.credit(stage.dst[at])
+        return self._services.answer(
+            host, flows.host_key[row, RESPONDER], flows.proto[row], flows.port[row, RESPONDER],
+            flows.host_key[row, ORIGINATOR], seen.time_ns[at],
+        )  # fmt: skip
+
+    def _see_hosts(self, stage: FlowStage) -> None:
+        seen = stage.packets
+        self._hosts.see(Sightings(stage.src, seen.time_ns, seen.mac, seen.vlan, seen.ttl))
+        steady = np.flatnonzero((self._hosts.reference_ttl_ns[stage.src] == 0) & ~seen.has(_RST))
+        self._hosts.note_ttl(stage.src[steady], seen.ttl[steady], seen.time_ns[steady])
+
+    def _keep_payload(self, packets: PacketBatch, stage: FlowStage, sides: Sides, fresh: NewPayload) -> I32:
+        flows, seen = self._flows, stage.packets
+        if not len(fresh):
+            return np.zeros(0, np.int32)
+        row = sides.row[fresh.group]
+        young = np.flatnonzero(flows.slot[row] < 0)
+        young = young[~((flows.proto[row[young]] == UDP) & (flows.port[row[young], RESPONDER] == DNS_PORT))]
+        if len(young):
+            _, first = np.unique(row[young], return_index=True)
+            begun = young[first]
+            self._prefixes.give(row[begun[np.argsort(fresh.position[begun], kind="stable")]])
+        position = fresh.position
+        captured = seen.payload_cap[position] - fresh.skip
+        grown = self._prefixes.keep(
+            row, sides.side[fresh.group], fresh.begin, packets.raw.data, seen.payload_at[position] + fresh.skip,
+            captured,
+        )  # fmt: skip
+        return grown.astype(np.int32)
+
+
+def _placed(flows: FlowTable, seen: FlowPackets, found: Found) -> tuple[FlowPackets, Found]:
+    """Leave out packets whose flow or whose hosts found no room."""
+    homeless = found.new_rows[(flows.host[found.new_rows] < 0).any(axis=1)]
+    rows = found.rows
+    if len(homeless):
+        flows.free(homeless)
+        rows = np.where(np.isin(rows, homeless), -1, rows)
+    kept = rows >= 0
+    if kept.all():
+        return seen, found
+    new = kept[found.new_first]
+    position = np.cumsum(kept) - 1
+    return seen.part(np.flatnonzero(kept)), Found(rows[kept], found.new_rows[new], position[found.new_first[new]])
+
+
+def _side_then(rows: Rows, side: U8, turned: Rows, since: Rows) -> U8:
+    """Return who sent each packet by what was known then: before position `since` a turned flow ran the other way."""
+    if not len(turned):
+        return side
+    order = np.argsort(turned)
+    index = np.minimum(np.searchsorted(turned[order], rows), len(turned) - 1)
+    before = (turned[order][index] == rows) & (np.arange(len(rows)) < since[order][index])
+    return np.where(before, 1 - side, side).astype(np.uint8)
