@@ -1,0 +1,174 @@
+"""What each source touched in a sliding window: distinct ports and hosts, cells of the port map, outcomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors._kit.distinct import DistinctCounters
+from detectors._kit.window import SlotRing
+from nettriage.model.columns import I64, U64, Mixer, Rows
+from nettriage.model.health import Gauge
+from nettriage.model.keytable import KeyTable
+from nettriage.model.panel import PORT_BINS
+from nettriage.model.slices import ContactEvents, Outcome
+
+STEPS = 12
+"""Steps of the window: the window moves by one of them at a time."""
+_FAILED, _SETTLED, _OPEN = range(3)
+_TCP, _UDP, _SCTP = 6, 17, 132
+
+
+def _bins() -> npt.NDArray[np.uint8]:
+    """Return `u1 [65536]`, the bin of each port: the first of `PORT_BINS` that holds it."""
+    bins = np.zeros(65_536, np.uint8)
+    for index in range(len(PORT_BINS) - 1, -1, -1):
+        _, first, last = PORT_BINS[index]
+        bins[first : last + 1] = index
+    return bins
+
+
+_BIN_OF_PORT = _bins()
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What some sources touched in the window; arrays by source."""
+
+    row: Rows
+    high: U64
+    low: U64
+    ports: I64
+    hosts: I64
+    cells: npt.NDArray[np.int64]
+    """`i8 [k, bins]`, first contacts by bin."""
+    spark: npt.NDArray[np.int64]
+    """`i8 [k, STEPS]`, first contacts by step, oldest first."""
+    failed: I64
+    settled: I64
+    opened: I64
+    first_ns: I64
+    last_ns: I64
+
+
+class FanoutTable:
+    """Sources by row, each with `STEPS` slots of one step; the source longest quiet gives way."""
+
+    def __init__(self, mixer: Mixer, *, sources: int, window_s: float) -> None:
+        """Make an empty table."""
+        self._mixer = mixer
+        self._ring = SlotRing(sources, STEPS, int(window_s * 1e9) // STEPS)
+        self._table = KeyTable("fan-out", sources)
+        self._addr: U64 = np.zeros((sources, 2), np.uint64)
+        self._times: I64 = np.zeros((sources, 2), np.int64)
+        self._ports = DistinctCounters(sources * STEPS)
+        self._hosts = DistinctCounters(sources * STEPS)
+        self._cells: npt.NDArray[np.uint32] = np.zeros((sources * STEPS, len(PORT_BINS)), np.uint32)
+        self._outcomes: npt.NDArray[np.uint32] = np.zeros((sources * STEPS, 3), np.uint32)
+        self._dirty: npt.NDArray[np.bool_] = np.zeros(sources, np.bool_)
+
+    @property
+    def gauge(self) -> Gauge:
+        """How full the table is."""
+        return self._table.gauge
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the table, in bytes."""
+        arrays = (self._addr, self._times, self._cells, self._outcomes, self._dirty)
+        counters = self._ports.nbytes + self._hosts.nbytes
+        return self._table.capacity * 24 + self._ring.nbytes + counters + sum(array.nbytes for array in arrays)
+
+    @property
+    def step_ns(self) -> int:
+        """Length of a step of the window."""
+        return self._ring.step_ns
+
+    def key(self, row: int) -> int:
+        """Return the key of the source in `row`."""
+        return int(self._table.keys[row])
+
+    def add(self, events: ContactEvents) -> None:
+        """Count the contacts of the slice for the sources that made them."""
+        wanted = np.isin(events.proto, (_TCP, _UDP, _SCTP)) & ~events.multicast & (events.src_key != 0)
+        at = np.flatnonzero(wanted & (events.sure | (events.outcome != Outcome.ATTEMPT)))
+        if not len(at):
+            return
+        located = self._table.locate(events.src_key[at], events.ts_ns[at])
+        self._reset(located.new_rows, events, at[located.new_first])
+        placed = located.rows >= 0
+        at, rows = at[placed], located.rows[placed]
+        slots, stale = self._ring.enter(rows, events.ts_ns[at])
+        self._empty(stale)
+        tried = (events.outcome[at] == Outcome.ATTEMPT) & (slots >= 0)
+        settled = (events.outcome[at] != Outcome.ATTEMPT) & (slots >= 0)
+        self._count_attempts(slots[tried], events, at[tried])
+        self._count_outcomes(slots[settled], events.outcome[at[settled]])
+        np.maximum.at(self._times[:, 1], rows, events.ts_ns[at])
+        self._dirty[rows] = True
+
+    def take_dirty(self) -> Rows:
+        """Return, once, the rows with new contacts."""
+        rows = np.flatnonzero(self._dirty)
+        self._dirty[rows] = False
+        return rows
+
+    def widest(self, now_ns: int, count: int) -> Rows:
+        """Return the rows with the most contacts in the window, at most `count`."""
+        rows = self._table.rows_in_use()
+        total = self.attempts(rows, now_ns)
+        rows = rows[np.argsort(-total, kind="stable")[:count]]
+        return rows[self.attempts(rows, now_ns) > 0]
+
+    def attempts(self, rows: Rows, now_ns: int) -> I64:
+        """Return `i8 [n]`, first contacts of each row in the window."""
+        counts: I64 = self._cells[self._window(rows, now_ns)].sum(axis=(1, 2), dtype=np.int64)
+        return counts
+
+    def bin_sources(self, now_ns: int) -> list[int]:
+        """Return how many sources touched each bin in the window."""
+        rows = self._table.rows_in_use()
+        touched = self._cells[self._window(rows, now_ns)].sum(axis=1) > 0
+        return [int(count) for count in touched.sum(axis=0)]
+
+    def touched(self, rows: Rows, now_ns: int) -> Touched:
+        """Return what the sources in `rows` touched."""
+        slots = self._window(rows, now_ns)
+        cells = self._cells[slots].astype(np.int64)
+        outcomes = self._outcomes[slots].sum(axis=1, dtype=np.int64)
+        return Touched(
+            rows, self._addr[rows, 0], self._addr[rows, 1], self._ports.merged(slots), self._hosts.merged(slots),
+            cells.sum(axis=1), cells.sum(axis=2), outcomes[:, _FAILED], outcomes[:, _SETTLED], outcomes[:, _OPEN],
+            self._times[rows, 0], self._times[rows, 1],
+        )  # fmt: skip
+
+    def _reset(self, rows: Rows, events: ContactEvents, first: Rows) -> None:
+        self._addr[rows, 0], self._addr[rows, 1] = events.src_hi[first], events.src_lo[first]
+        self._times[rows] = events.ts_ns[first][:, None]
+        self._empty(self._ring.reset(rows))
+
+    def _empty(self, slots: Rows) -> None:
+        for counters in (self._ports, self._hosts):
+            counters.clear(slots)
+        self._cells[slots] = 0
+        self._outcomes[slots] = 0
+
+    def _window(self, rows: Rows, now_ns: int) -> Rows:
+        slots, stale = self._ring.window(rows, now_ns)
+        self._empty(stale)
+        return slots
+
+    def _count_attempts(self, slots: Rows, events: ContactEvents, at: Rows) -> None:
+        port = events.port[at]
+        self._ports.add(slots, self._mixer(events.proto[at], port))
+        self._hosts.add(slots, events.dst_key[at])
+        np.add.at(self._cells.reshape(-1), slots * len(PORT_BINS) + _BIN_OF_PORT[port], 1)
+
+    def _count_outcomes(self, slots: Rows, outcome: npt.NDArray[np.uint8]) -> None:
+        flat = self._outcomes.reshape(-1)
+        failed = np.isin(outcome, (Outcome.CLOSED, Outcome.BLOCKED, Outcome.SILENT))
+        np.add.at(flat, slots * 3 + _SETTLED, 1)
+        np.add.at(flat, slots[failed] * 3 + _FAILED, 1)
+        np.add.at(flat, slots[~failed] * 3 + _OPEN, 1)
