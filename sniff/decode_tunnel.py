@@ -27,7 +27,7 @@ _TEREDO_PORT = 3544
 def open_tunnels(state: Descent, rows: Rows) -> Rows:
     """Return the rows that now stand at the first layer inside a tunnel, ascending."""
     out = state.out
-    rows = rows[out.payload_len[rows] > 0]
+    rows = np.asarray(rows[out.payload_len[rows] > 0])
     opener = np.where(out.proto[rows] == UDP, _BY_PORT[out.dst_port[rows]], _BY_PROTO[out.proto[rows]])
     teredo = (out.proto[rows] == UDP) & (out.src_port[rows] == _TEREDO_PORT)
     opener[teredo & (opener == 0)] = _OPENERS.index(open_teredo)
@@ -41,7 +41,7 @@ def open_tunnels(state: Descent, rows: Rows) -> Rows:
     state.wire_end[rows] = out.payload_at[rows] + out.payload_len[rows]
     for number in np.flatnonzero(np.bincount(opener)):
         _OPENERS[number](state, rows[opener == number])
-    opened = rows[state.layer[rows] != Layer.NONE]
+    opened = np.asarray(rows[state.layer[rows] != Layer.NONE])
     if state.depth > DEPTH_MAX:
         state.refuse(opened, Flaw.TOO_DEEP)
         return opened[:0]
