@@ -16,7 +16,7 @@ PROBE = 2048
 FOLLOW = 3
 """Headers beyond a guessed one that must look sane as well."""
 LANES_MIN = 32
-"""Below this many segments the plain walk is as fast."""
+"""A step of fewer lanes costs more than as many steps of the plain walk."""
 WARM_UP = 64
 """Records walked plainly before lanes are set up, so that damage near the start costs no guessing."""
 
@@ -50,10 +50,10 @@ def find_records(framing: Framing, start: int) -> tuple[I64, int]:
     stops exactly where it began; whatever lies between is walked plainly.
     """
     head, at = _walk(framing, start, WARM_UP)
-    if len(head) < WARM_UP or framing.last - at < LANES_MIN * SEGMENT:
+    starts = _lane_starts(framing, at) if len(head) == WARM_UP else np.zeros(0, np.int64)
+    if len(starts) < LANES_MIN:
         rest, stop = _walk(framing, at)
         return np.array(head + rest, np.int64), stop
-    starts = np.concatenate((np.array([at]), _guess(framing, at)))
     found, stop = _join(framing, starts, *_lockstep(framing, starts))
     return np.concatenate((np.array(head, np.int64), found)), stop
 
@@ -73,9 +73,11 @@ def _walk(
     return found, at
 
 
-def _guess(framing: Framing, start: int) -> I64:
-    """Return the first plausible header of each segment after the first, where there is one."""
+def _lane_starts(framing: Framing, start: int) -> I64:
+    """Return `start`, and of each later segment the first plausible header, where there is one."""
     edges = np.arange(start + SEGMENT, framing.last - PROBE, SEGMENT, dtype=np.int64)
+    if len(edges) < LANES_MIN:
+        return np.array([start], np.int64)
     guesses = framing.candidates(edges)
     at = guesses
     for _ in range(FOLLOW):
@@ -83,11 +85,11 @@ def _guess(framing: Framing, start: int) -> I64:
         sane = (after > at) & (after <= framing.last)
         guesses, at = guesses[sane], after[sane]
     _, first = np.unique((guesses - start) // SEGMENT, return_index=True)
-    return np.asarray(guesses[first])
+    return np.concatenate((np.array([start]), guesses[first]))
 
 
 def _lockstep(framing: Framing, starts: I64) -> tuple[list[tuple[I64, I64]], I64]:
-    """Step all lanes together until each has reached the start of the next.
+    """Step all lanes together until each has reached the start of the next, or so few are left that it is not worth it.
 
     Returns the (lanes, positions) of every step, and where each lane stopped.
     """
@@ -95,7 +97,7 @@ def _lockstep(framing: Framing, starts: I64) -> tuple[list[tuple[I64, I64]], I64
     stops = starts.copy()
     goals = np.append(starts[1:], framing.last + 1)
     lane, at = np.arange(len(starts)), starts
-    while len(lane):
+    while len(lane) >= LANES_MIN:
         after = framing.step(at)
         stuck = after == at
         if stuck.any():
@@ -109,15 +111,12 @@ def _lockstep(framing: Framing, starts: I64) -> tuple[list[tuple[I64, I64]], I64
             stops[lane[arrived]] = at[arrived]
             going = ~arrived
             lane, at, goals = lane[going], at[going], goals[going]
+    stops[lane] = at
     return steps, stops
 
 
 def _join(framing: Framing, starts: I64, steps: list[tuple[I64, I64]], stops: I64) -> tuple[I64, int]:
     """Keep the lanes that are right, walk what lies between them, and return all positions and the end."""
-    places = np.concatenate([at for _, at in steps])
-    if np.array_equal(stops[:-1], starts[1:]):
-        places.sort()
-        return places, int(stops[-1])
     lane_at = {at: lane for lane, at in enumerate(starts.tolist())}
     goals = frozenset(lane_at)
     right = np.zeros(len(starts), np.bool_)
@@ -128,8 +127,11 @@ def _join(framing: Framing, starts: I64, steps: list[tuple[I64, I64]], stops: I6
         right[lane] = True
         walked, at = _walk(framing, int(stops[lane]), None, goals)
         between += walked
-    kept = places[right[np.concatenate([lane for lane, _ in steps])]]
-    found = np.concatenate((kept, np.array(between, np.int64)))
+    walked_lanes = np.concatenate([lane for lane, _ in steps])
+    found = np.concatenate([at for _, at in steps])
+    if not right.all():
+        found = found[right[walked_lanes]]
+    found = np.concatenate((found, np.array(between, np.int64)))
     found.sort()
     return found, at
 

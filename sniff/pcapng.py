@@ -25,7 +25,7 @@ SECTION_MIN = 28
 """Bytes of the shortest section header block."""
 BLOCK_MIN, BLOCK_MAX = 12, 16 << 20
 """Bytes of a block; the upper end is libpcap's."""
-SECTIONS_MAX = 65_536
+SECTIONS_MAX = 16_384
 """Sections of one file: each costs a step of Python."""
 
 _PACKET_FIXED, _PACKET_MIN = 28, 32
