@@ -22,7 +22,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
         "primary", "secondary", "warning", "error", "success", "accent", "foreground", "background", "surface", "panel",
     ),
     "roles": (
-        "text", "strong", "muted", "faint", "track", "accent", "heading", "ok", "warn", "bad", "hostile", "cursor",
+        "text", "strong", "muted", "track", "accent", "heading", "ok", "warn", "bad", "hostile", "cursor",
         "cursor-idle", "bar", "badge-ok", "badge-busy", "badge-warn", "badge-bad", "badge-calm",
     ),
     "severity": SEVERITIES,

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 from textual.binding import Binding, BindingType
 
-VIEWS = ("triage", "scanners", "heat", "tunnels", "flows", "packets", "health")
-"""Screens in the order of their digits."""
-
 
 @dataclass(frozen=True, slots=True)
 class Action:
@@ -27,6 +24,8 @@ class Action:
     """Heading in the help."""
     shown_in: tuple[str, ...] = ()
     """Contexts whose footer has it, in the order of this table."""
+    of_app: bool = False
+    """Whether the app has the handler, rather than the screen."""
     priority: bool = False
     """Whether it works while text is typed."""
 
@@ -44,11 +43,11 @@ class Action:
 
 
 _EVERYWHERE = ("triage", "why", "scanners", "heat", "tunnels", "flows", "packets", "health")
-_LISTS = ("triage", "why", "scanners", "heat", "tunnels", "flows")
 
 ACTIONS: tuple[Action, ...] = (
-    Action("drill_in", ("enter",), "Open", "go deeper: incident, why it fired, its flows, their packets", "Go", (*_LISTS, "filter")),
-    Action("back", ("escape",), "Back", "go back one level; then clear the filter, then un-zoom", "Go",
+    Action("drill_in", ("enter",), "Open", "go deeper: incident, why it fired, its flows, their packets", "Go",
+           ("triage", "why", "scanners", "heat", "tunnels", "flows", "filter")),
+    Action("back", ("escape",), "Back", "un-zoom, or go back one level, or clear the filter", "Go",
            ("why", "flows", "packets", "dialog", "filter")),
     Action("filter", ("slash",), "Filter", "filter the incidents while you type", "Find", ("triage", "tunnels")),
     Action("freeze", ("p",), "Freeze", "freeze the view; capture goes on, new ones are counted", "View",
@@ -78,11 +77,11 @@ ACTIONS: tuple[Action, ...] = (
     Action("view_flows", ("5",), "Flows", "flows of the incident under the cursor", "Screens"),
     Action("view_packets", ("6",), "Packets", "packets kept for the incident under the cursor", "Screens"),
     Action("view_health", ("7",), "Health", "what the capture lost, and how full the tables are", "Screens"),
-    Action("next_theme", ("T",), "Theme", "next theme", "View"),
-    Action("help", ("question_mark", "f1"), "Help", "this list", "Help", _EVERYWHERE, priority=False),
-    Action("suspend_process", ("ctrl+z",), "Suspend", "back to the shell; `fg` returns", "Leave"),
-    Action("quit_twice", ("q",), "Quit", "leave; twice while capturing", "Leave", _EVERYWHERE),
-    Action("quit", ("ctrl+q",), "Quit now", "leave at once", "Leave", (), priority=True),
+    Action("next_theme", ("T",), "Theme", "next theme", "View", of_app=True),
+    Action("help", ("question_mark", "f1"), "Help", "this list", "Help", _EVERYWHERE),
+    Action("suspend_process", ("ctrl+z",), "Suspend", "back to the shell; `fg` returns", "Leave", of_app=True),
+    Action("quit_twice", ("q",), "Quit", "leave; twice while capturing", "Leave", _EVERYWHERE, of_app=True),
+    Action("quit", ("ctrl+q",), "Quit now", "leave at once", "Leave", (), priority=True, of_app=True),
 )  # fmt: skip
 
 _NAMES = {
@@ -96,10 +95,20 @@ def key_name(key: str) -> str:
     return _NAMES.get(key, key)
 
 
-def bindings(ids: Iterable[str] | None = None) -> list[BindingType]:
-    """Return the bindings of all actions, or of those named."""
-    wanted = None if ids is None else set(ids)
-    return [action.binding for action in ACTIONS if wanted is None or action.id in wanted]
+def bindings(ids: Iterable[str]) -> list[BindingType]:
+    """Return the bindings of the actions named."""
+    wanted = set(ids)
+    return [action.binding for action in ACTIONS if action.id in wanted]
+
+
+def app_actions() -> list[str]:
+    """Return the ids of the actions whose handler the app has."""
+    return [action.id for action in ACTIONS if action.of_app]
+
+
+def screen_actions() -> list[str]:
+    """Return the ids of the actions whose handler the screen has."""
+    return [action.id for action in ACTIONS if not action.of_app]
 
 
 def footer(context: str) -> list[Action]:

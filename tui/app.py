@@ -46,7 +46,7 @@ class NettriageApp(App[int]):
 
     CSS_PATH = "nettriage.tcss"
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = [*actions.bindings(("quit", "next_theme", "suspend_process"))]
+    BINDINGS: ClassVar[list[BindingType]] = actions.bindings(actions.app_actions())
 
     def __init__(
         self, link_socket: socket.socket, *, theme: str, export_dir: Path, source_name: str,

@@ -62,7 +62,7 @@ def status_line(session: Session, now: float, width: int, glyphs: dict[str, str]
     ]
     if update.source.type == "live":
         parts.append((4, (("lag ", "muted"), (f"{update.lag_s:.1f}s", "warn" if update.lag_s >= 2 else "text"))))
-    clock: Line = ((f" {figures.clock(update.now)} ", "muted"),)
+    clock: Line = ((f"  {figures.clock(update.now)} ", "muted"),)
     chosen = _that_fit(parts, width - line_width(left[0]) - line_width(clock))
     body = [part for spans in chosen for part in (("  ", "text"), *spans)]
     used = line_width(left[0]) + line_width(tuple(body)) + line_width(clock)

@@ -18,7 +18,7 @@ from tui.ranking import SORTS
 class ControlledScreen(DrillingScreen):
     """The screen with its handlers. What cannot be done is said, never silently left undone."""
 
-    BINDINGS = actions.bindings()
+    BINDINGS = actions.bindings(actions.screen_actions())
 
     def on_key(self) -> None:
         """Keep rows in place while somebody works with them."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from nettriage.model.alert import Alert, Observation, Party
 from tui import figures
 from tui.graphs import bullet, spark
-from tui.lines import Line, Span, fit, flow, line, span, width_of, wrap
+from tui.lines import Line, Span, fit, flow, line, line_width, span, width_of, wrap
 from tui.paths import leg_lines
 from tui.wording import address, kind_words, path, severity_mark
 
@@ -27,7 +27,7 @@ def detail_lines(alert: Alert, width: int, glyphs: Glyphs) -> list[Line]:
         leg_lines(alert, width, glyphs), _host(alert, width), _benign(alert, width), _visibility(alert, width),
         _next(alert, width), _filters(alert, width), _record(alert, width),
     )  # fmt: skip
-    return [row for part in parts for row in part]
+    return [row if line_width(row) <= width else fit(row, width) for part in parts for row in part]
 
 
 def _headline(alert: Alert, width: int, glyphs: Glyphs) -> Iterator[Line]:
@@ -73,10 +73,10 @@ def _observation(observation: Observation, name: str, cells: int, width: int, gl
     role = "bad" if observation.weight > 0 and ratio >= 1 else "series-0"
     tail = f" limit {limit:>6} {times:>7}" if width >= 48 else f" {limit:>5}"
     room = width - 2 - cells - 8 - width_of(tail)
-    label = name if width_of(name) <= cells else f"{name[: cells - 1]}…"
+    label = fit((span(name),), cells)
     graph = bullet(observation.value, observation.threshold, min(room, 40), glyphs, role)
     return (
-        span(f"  {label.ljust(cells)}", "text"), (f"{value:>7} ", "strong"), *graph,
+        ("  ", "text"), *label, (f"{value:>7} ", "strong"), *graph,
         (tail[: max(width - 2 - cells - 8, 0)], "muted" if role == "series-0" else "text"),
     )  # fmt: skip
 
@@ -111,7 +111,7 @@ def _found(alert: Alert, width: int) -> Iterator[Line]:
         text = str(service.port) if single else address(service.ip, service.port)
         services.append(text + ("!" if service.new else ""))
     more = f" +{number - len(services)}" if number > len(services) else ""
-    yield from _field("It found", f"open {figures.count(number)}  {' '.join(services)}{more}".rstrip(), width, "ok")
+    yield from _field("It found", f"open {figures.count(number)}: {' '.join(services)}{more}".rstrip(), width, "ok")
     rest = f"closed {figures.count(found.closed)}  blocked {figures.count(found.blocked)}"
     yield from _field("", f"{rest}  silent {figures.count(found.silent)}", width)
     for service in found.open[:4]:

@@ -98,11 +98,11 @@ def _shape(row: FanoutRow) -> Line:
 
 
 FLOW_COLUMNS = (
-    Column("TIME", 9),
+    Column("TIME", 9, 3),
     Column("SOURCE", 21),
     Column("DESTINATION", 21),
     Column("PROTO", 5),
-    Column("STATE", 11, 2),
+    Column("STATE", 11),
     Column("UP", 5, 1, "right"),
     Column("DOWN", 5, 1, "right"),
     Column("PKTS", 5, 3, "right"),
