@@ -1,0 +1,239 @@
+"""DNS tunnel: a client that moves data in the names that it asks for.
+
+*What it measures*
+    By client and registered domain, in a sliding minute: the number of different sub-names times their mean
+    length, and whether the longest label, the types that carry data back (TXT, NULL, KEY, CNAME, MX), or the
+    entropy of the names fit a tunnel. Names that end in no plausible domain are grouped by client and resolver.
+    iodine, dns2tcp and dnscat2 are named by their bytes, also iodine's raw mode, which is no DNS at all.
+    A resolver that passes the questions on is not the subject: its client is.
+
+*Blind spots*
+    DNS over TLS, HTTPS or QUIC, DNS over TCP, a tunnel below the volume limit (under about 60 bytes/s), and one
+    spread over many registered domains.
+
+*Common benign causes*
+    Mail and antivirus reputation services that ask for digests, telemetry that packs data into names
+    (declare its domain in `site.tunnel_domains`).
+
+*What to do next*
+    Find the process on the client, look up the domain and its name servers, sinkhole it on the resolver.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from detectors._kit import forge
+from detectors._kit.dns_finding import TunnelFacts, finding
+from detectors._kit.dns_groups import NO_DOMAIN, DnsGroups, GroupView, questions
+from detectors._kit.dns_names import hash_lookups, labels, mean_entropy, text, tool_of
+from detectors._kit.raw_dns import RawDns
+from nettriage.model.alert import Attack
+from nettriage.model.columns import Mixer, Rows
+from nettriage.model.detector import Card, Detector, Example, Frames
+from nettriage.model.finding import Address, Finding
+from nettriage.model.health import Gauge
+from nettriage.model.safetext import SafeStr
+from nettriage.model.site import Site
+from nettriage.model.slices import Slice
+from nettriage.model.tables import Role, Tables
+from nettriage.model.tuning import Tuning, knob
+
+_S = 1_000_000_000
+_FINDINGS_PER_TICK = 64
+_INCIDENTS_MAX = 512
+_INCIDENT_BYTES = 6_000
+_RESTATE_NS = 10 * _S
+_WATCH_SHARE = 0.25
+"""A group at a quarter of the limit has its names sampled, so that they are at hand when it crosses."""
+_LEG_SHARE = 0.3
+"""Share of a resolver's volume that a client must have to be the one for whom it asks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DnsTunnelTuning(Tuning):
+    """Thresholds of the DNS tunnel detector."""
+
+    volume: int = knob(
+        4_000, "bytes", lo=500, hi=1_000_000, why="of 91 measured domain groups only tunnels pass it with a second mark"
+    )
+    label_bytes: int = knob(45, "bytes", lo=20, hi=63, why="tunnels fill labels to the limit of 63; names are shorter")
+    typed_share: float = knob(
+        0.8, "share", lo=0.1, hi=1.0, why="browsing asks for addresses, tunnels for types with room"
+    )
+    entropy: float = knob(
+        3.6, "bits/character", lo=2.0, hi=8.0, why="words stay near 3, encoded data comes near 4 to 5"
+    )
+    idle_s: float = knob(1_800.0, "s", lo=60.0, hi=86_400.0, why="half an hour without a long name ends the incident")
+
+
+@dataclass(slots=True)
+class _Incident:
+    """A group that was reported."""
+
+    row: int
+    said: Finding
+    said_ns: int
+
+
+def _tunnelled() -> Frames:
+    scene = forge.Scene()
+    for number in range(70):
+        data = "".join(
+            "abcdefghijklmnopqrstuvwxyz012345"[(number * 7 + at * at * 5 + number * at) % 32] for at in range(56)
+        )
+        ask = forge.dns_query(f"{data}.{data[::-1][:30]}.t.example.com", qtype=16, txid=number)
+        scene.query("10.0.1.11", "10.0.2.11", 53, ask, forge.dns_reply(ask, b"\x04data")).wait(200 * forge.MS)
+    return scene.frames()
+
+
+def _browsed() -> Frames:
+    scene = forge.Scene()
+    for number in range(120):
+        ask = forge.dns_query(f"static-assets-{number % 40}.cdn.eu-west.example.net", txid=number)
+        scene.query("10.0.1.11", "10.0.2.11", 53, ask, forge.dns_reply(ask)).wait(200 * forge.MS)
+    return scene.frames()
+
+
+class DnsTunnel(Detector):
+    """Clients that move data in the names that they ask for."""
+
+    card: ClassVar[Card] = Card(
+        kind="dns-tunnel",
+        title="DNS tunnel",
+        attack=(
+            Attack(tactic="Command and Control", technique="T1071.004", name="DNS"),
+            Attack(tactic="Command and Control", technique="T1572", name="Protocol Tunneling"),
+        ),
+        rules=("PT-CR-428",),
+        references=(
+            "RFC 1035 section 2.3.4", "iodine doc/proto_00000502.txt", "dns2tcp client/rr.c", "dnscat2 doc/protocol.md",
+        ),
+        counts="different names in the last minute",
+    )  # fmt: skip
+    tuning_type: ClassVar[type[Tuning]] = DnsTunnelTuning
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {"dns", "src", "dst", "prefixes", "packets.ts_ns", "packets.duplicate", "packets.raw", "tables"}
+    )
+    examples: ClassVar[tuple[Example, ...]] = (
+        Example("long TXT questions below one domain", _tunnelled, fires=True, subject="10.0.1.11"),
+        Example("names of a content network", _browsed, fires=False),
+    )
+    state_limit_bytes: ClassVar[int] = 48 << 20
+
+    def __init__(self, tuning: Tuning, site: Site) -> None:
+        """Make empty tables."""
+        super().__init__(tuning, site)
+        assert isinstance(tuning, DnsTunnelTuning)
+        self._limits = tuning
+        self._groups = DnsGroups(groups=8_192, names=65_536, mix=Mixer(site.mixer_secret))
+        self._raw = RawDns()
+        self._incidents: dict[int, _Incident] = {}
+        self._refused = 0
+
+    def push(self, seen: Slice) -> None:
+        """Count the long questions of a slice."""
+        self._raw.note(seen)
+        asked = questions(seen) if len(seen.dns) else None
+        if asked:
+            self._groups.add(asked, seen)
+
+    def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
+        """Judge the groups that were touched."""
+        view = self._groups.drain(now_ns)
+        judged = []
+        if len(view.rows):
+            self._groups.watched[view.rows] = view.sub_bytes >= _WATCH_SHARE * self._limits.volume
+            for at in np.flatnonzero(view.sub_bytes >= self._limits.volume):
+                found = self._judge(view, int(at), now_ns, tables)
+                if found:
+                    judged.append((found, int(view.rows[at])))
+        return self._raw.tick(now_ns, tables) + self._say(judged, now_ns)
+
+    def gauges(self) -> dict[str, Gauge]:
+        """Return how full the tables are."""
+        incidents = Gauge(cap=_INCIDENTS_MAX, used=len(self._incidents), refused=self._refused)
+        return {**self._groups.gauges(), "incidents": incidents, "raw tunnels": self._raw.gauge}
+
+    def state_bytes(self) -> int:
+        """Return the memory of tables and incidents."""
+        return self._groups.nbytes + self._raw.nbytes + len(self._incidents) * _INCIDENT_BYTES
+
+    def _judge(self, view: GroupView, at: int, now_ns: int, tables: Tables) -> Finding | None:
+        """Return the finding of a group, None where it is no tunnel or only the resolver's leg of one."""
+        limits, row = self._limits, int(view.rows[at])
+        names = [labels(wire) for wire in self._groups.names(row)]
+        entropy = mean_entropy([name[:-2] or name for name in names])
+        shape = view.longest[at] >= limits.label_bytes or view.typed_share[at] >= limits.typed_share
+        if not shape and entropy < limits.entropy:
+            return None
+        if self._asks_for(row, int(view.sub_bytes[at]), now_ns):
+            return None
+        client, resolver = self._groups.ends(row)
+        domain = self._domain(row)
+        return finding(
+            TunnelFacts(
+                key=int(self._groups.keys[row]), client=client, resolver=resolver, upstream=self._upstream(row),
+                domain=domain, first_ns=int(self._groups.first_ns[row]), last_ns=int(self._groups.last_ns[row]),
+                unique=int(view.unique[at]), sub_bytes=int(view.sub_bytes[at]), queries=int(view.queries[at]),
+                typed_share=float(view.typed_share[at]), longest=int(view.longest[at]), entropy=entropy,
+                tool=tool_of(names, float(view.null_share[at])), only_resolver=_is_resolver(client, tables),
+                digests=hash_lookups(names) and view.typed_share[at] < limits.typed_share,
+                allowed=domain.lower() in self.site.tunnel_domains,
+                limits=(limits.volume, limits.label_bytes, limits.typed_share, limits.entropy),
+            )
+        )  # fmt: skip
+
+    def _domain(self, row: int) -> SafeStr:
+        wire = self._groups.domain_wire(row)
+        return SafeStr("") if self._groups.domain[row] == NO_DOMAIN else text(wire)
+
+    def _legs(self, row: int) -> Rows:
+        """Return the other groups of the same domain."""
+        same = np.flatnonzero((self._groups.domain == self._groups.domain[row]) & (self._groups.keys != 0))
+        return np.asarray(same[same != row])
+
+    def _asks_for(self, row: int, sub_bytes: int, now_ns: int) -> bool:
+        """Whether this client is a resolver that repeats the questions of its own clients."""
+        legs = self._legs(row)
+        legs = legs[self._groups.resolver_key[legs] == self._groups.client_key[row]]
+        return bool(self._groups.view(legs, now_ns).sub_bytes.sum() >= _LEG_SHARE * sub_bytes) if len(legs) else False
+
+    def _upstream(self, row: int) -> Address | None:
+        """Return the server that the resolver passed these questions on to."""
+        legs = self._legs(row)
+        legs = legs[self._groups.client_key[legs] == self._groups.resolver_key[row]]
+        return self._groups.ends(int(legs[0]))[1] if len(legs) else None
+
+    def _say(self, judged: list[tuple[Finding, int]], now_ns: int) -> list[Finding]:
+        said: list[Finding] = []
+        for found, row in judged:
+            known = self._incidents.get(found.key)
+            if known is None and len(self._incidents) >= _INCIDENTS_MAX:
+                self._refused += 1
+            elif len(said) < _FINDINGS_PER_TICK // 2 and (known is None or _is_news(found, known, now_ns)):
+                self._incidents[found.key] = _Incident(row, found, now_ns)
+                said.append(found)
+        return said + self._closed(now_ns, _FINDINGS_PER_TICK // 2 - len(said))
+
+    def _closed(self, now_ns: int, most: int) -> list[Finding]:
+        over: list[Finding] = []
+        for key, incident in list(self._incidents.items()):
+            held = int(self._groups.keys[incident.row]) == key
+            last_ns = int(self._groups.last_ns[incident.row]) if held else incident.said.last_ns
+            if now_ns - last_ns > self._limits.idle_s * _S and len(over) < most:
+                over.append(replace(incident.said, closed=True, last_ns=last_ns))
+                del self._incidents[key]
+        return over
+
+
+def _is_news(found: Finding, known: _Incident, now_ns: int) -> bool:
+    return found.score != known.said.score or now_ns - known.said_ns >= _RESTATE_NS
+
+
+def _is_resolver(client: Address, tables: Tables) -> bool:
+    row = int(tables.hosts.find(np.array([client[0]], np.uint64), np.array([client[1]], np.uint64))[0])
+    return row >= 0 and bool(tables.hosts.roles[row] & Role.RESOLVER)
