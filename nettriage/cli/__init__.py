@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nettriage.cli.talk import say
 from nettriage.cli.unshadowed import assert_unshadowed
-from nettriage.model.errors import NettriageError
+from nettriage.model.errors import ExitCode, NettriageError
 
 if TYPE_CHECKING:
     from nettriage.cli.arguments import VerbArguments
@@ -30,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # the reader of stdout is gone: what is still buffered has nowhere to go
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        say(": ".join(str(part) for part in (error.filename, error.strerror) if part))
+        return ExitCode.RUNTIME
 
 
 def _dispatch(words: list[str]) -> int:

@@ -23,7 +23,8 @@ def report(alerts: Iterable[Alert], summary: Summary) -> str:
 def _heading(summary: Summary) -> str:
     window, source = summary.window, summary.source
     span = f", {window.first_packet} to {window.last_packet}" if window.first_packet else ""
-    return f"{source.type} {source.name}: {summary.packets:,} packets, {summary.bytes:,} bytes{span}"
+    name = "" if source.type == "demo" else f" {source.name}"
+    return f"{source.type}{name}: {summary.packets:,} packets, {summary.bytes:,} bytes{span}"
 
 
 def _incident(alert: Alert) -> Iterator[str]:
@@ -31,7 +32,7 @@ def _incident(alert: Alert) -> Iterator[str]:
     yield _wrapped(alert.reason)
     if alert.tool:
         yield _wrapped(f"Tool: {alert.tool.name} ({alert.tool.confidence:.0%}, {alert.tool.evidence})")
-    found = [f"{item.ip}:{item.port}/{item.protocol}" for item in alert.findings.open]
+    found = [f"{item.ip}:{item.port}/{item.protocol}" if item.port else item.ip for item in alert.findings.open]
     if found:
         beyond = alert.findings.open_count - len(found)
         yield _wrapped(f"Learned: {', '.join(found)}" + (f" and {beyond} more" if beyond > 0 else ""))
