@@ -10,7 +10,7 @@ from pathlib import Path
 from time import process_time_ns
 from typing import TypeVar
 
-from detectors.registry import detector_types
+from detectors.registry import installed_detectors
 from nettriage.engine.pipeline import Pipeline
 from nettriage.model.batch import RawBatch
 from nettriage.model.columns import Mixer
@@ -57,7 +57,7 @@ def by_stage(path: Path) -> dict[str, float]:
     site = Site(mixer_secret=random.Random(1).getrandbits(64))
     mixer = Mixer(site.mixer_secret)
     copies, state = DuplicateFilter(mixer), State(site)
-    detectors = [kind(kind.tuning_type(), site) for kind in detector_types()]
+    detectors = [kind(kind.tuning_type(), site) for kind in installed_detectors().values()]
     for raw in batches:
         packets = clock.run("decode", lambda raw=raw: decode(raw))  # type: ignore[misc]
         seen = clock.run("state", lambda packets=packets: state.push(packets))  # type: ignore[misc]
@@ -73,7 +73,7 @@ def whole(path: Path) -> tuple[int, float]:
     """Return packets and CPU seconds of the whole pipeline, reading included."""
     start = process_time_ns()
     site = Site(mixer_secret=1)
-    pipeline = Pipeline(site, [kind(kind.tuning_type(), site) for kind in detector_types()])
+    pipeline = Pipeline(site, [kind(kind.tuning_type(), site) for kind in installed_detectors().values()])
     packets = 0
     for raw in read(path):
         pipeline.push(raw)
