@@ -50,15 +50,18 @@ def packets_of(pipeline: Pipeline, ask: AskPackets) -> Packets:
 
 
 def _table_rows(incident: Incident, tables: Tables, kept_serials: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Rows:
-    """Return the flow rows of an incident: named by its detector, or of its packets, or from subject to object."""
+    """Return the flow rows of an incident: named by its detector, of its packets, or between subject and objects."""
     flows, finding = tables.flows, incident.finding
     named = np.array([flow.serial for flow in incident.flows if flow.serial], np.int64)
     wanted = np.isin(flows.serial, np.concatenate((named, kept_serials)))
     if not len(finding.via):
         subject, objects = _host_rows([finding.subject], tables), _host_rows(finding.objects, tables)
         near, far = flows.host[:, 0], flows.host[:, 1]
-        wanted |= np.isin(near, subject) & np.isin(far, objects)
-        wanted |= np.isin(far, subject) & np.isin(near, objects)
+        if finding.objects:
+            wanted |= np.isin(near, subject) & np.isin(far, objects)
+            wanted |= np.isin(far, subject) & np.isin(near, objects)
+        else:
+            wanted |= np.isin(near, subject)
     rows = np.flatnonzero(wanted & (flows.serial != 0))
     return rows[np.argsort(-flows.last_ns[rows], kind="stable")]
 

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
+import msgspec
+
 from nettriage.engine.alert_book import AlertBook, Incident
 from nettriage.engine.cells import CellClock
 from nettriage.engine.evidence import Evidence
@@ -13,6 +15,7 @@ from nettriage.engine.packet_history import Kept
 from nettriage.engine.record import Moment, visibility_of
 from nettriage.engine.times import rfc3339
 from nettriage.model.alert import Alert
+from nettriage.model.alert import Evidence as EvidenceRecord
 from nettriage.model.batch import BATCH_ROWS_MAX, RawBatch
 from nettriage.model.detector import Detector
 from nettriage.model.finding import Finding
@@ -56,7 +59,7 @@ class Pipeline:
         self._clock = CellClock()
         self._book = AlertBook(site)
         self._evidence = Evidence() if keep_packets else None
-        self._changed: dict[str, Alert] = {}
+        self._records: list[Alert] = []
         self._parked: list[str] = []
         self._first_ns: int | None = None
         self._finished = False
@@ -91,7 +94,7 @@ class Pipeline:
         )
 
     def push(self, raw: RawBatch) -> list[Alert]:
-        """Take in packets; return the last record of every incident that changed."""
+        """Take in packets; return the new records of incidents, in the order in which they were written."""
         if len(raw) and self._first_ns is None:
             self._first_ns = int(raw.ts_ns[0])
         done = 0
@@ -102,12 +105,12 @@ class Pipeline:
         return self._drain()
 
     def advance(self, now_ns: int) -> list[Alert]:
-        """Let packet time pass without packets; return the incidents that changed."""
+        """Let packet time pass without packets; return the new records of incidents."""
         self._judge(self._clock.advance(now_ns))
         return self._drain()
 
     def finish(self) -> list[Alert]:
-        """Run the packet clock on until every pending outcome is settled, judge, and return what changed."""
+        """Run the packet clock on until every pending outcome is settled, judge, and return the new records."""
         if self.now_ns is not None and not self._finished:
             self._finished = True
             seen = self.state.settle()
@@ -173,8 +176,7 @@ class Pipeline:
             findings = self._guarded(detector, [], detector.tick, now_ns, self.tables)
             for finding in findings:
                 self._fold(detector, finding, moment)
-        for alert in self._book.tidy(moment):
-            self._changed[alert.id] = alert
+        self._records += self._book.tidy(moment)
         for gone in self._book.forgotten:
             if self._evidence:
                 self._evidence.forget(gone)
@@ -189,7 +191,7 @@ class Pipeline:
             else:
                 self._evidence.renew(incident.id, finding, self.tables)
             kept = self._evidence.count(incident.id)
-        self._changed[incident.id] = self._book.write(incident, finding, moment, kept, new=new)
+        self._records.append(self._book.write(incident, finding, moment, kept, new=new))
 
     def _follow_evidence(self) -> None:
         if not self._evidence:
@@ -197,12 +199,12 @@ class Pipeline:
         for alert_id in self._evidence.follow():
             incident = self._book.find(alert_id)
             if incident is not None:
-                incident.alert.evidence.packets = self._evidence.count(alert_id)
+                kept = EvidenceRecord(packets=self._evidence.count(alert_id))
+                incident.alert = msgspec.structs.replace(incident.alert, evidence=kept)
 
     def _drain(self) -> list[Alert]:
-        changed = list(self._changed.values())
-        self._changed.clear()
-        return changed
+        records, self._records = self._records, []
+        return records
 
     def _guarded(self, detector: Detector, otherwise: T, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call into a detector; one that raises is a bug and is parked, so that the others go on."""

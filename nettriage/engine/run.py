@@ -92,14 +92,14 @@ class Run:
         self._stop.set()
 
     async def changes(self) -> AsyncGenerator[list[Alert], None]:
-        """Yield the incidents that each batch changed, at last those of the settling; `error` has what went wrong."""
+        """Yield the new records after each batch, at last those of the settling; `error` has what went wrong."""
         try:
             async with aclosing(self._batches()) as batches:
                 async for raw in batches:
                     yield self._taken(raw)
                     await asyncio.sleep(0)  # lets signals, timers and the link in between two batches of a file
         except NettriageError as error:
-            _log.warning("run ended error=%s exit_code=%d", type(error).__name__, error.exit_code)
+            _log.info("run ended error=%s exit_code=%d", type(error).__name__, error.exit_code)
             self.error = error
         self.finished = True
         yield self.pipeline.finish()

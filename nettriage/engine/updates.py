@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from nettriage.engine import clock
 from nettriage.engine.run import Run
 from nettriage.engine.times import rfc3339_or_empty
@@ -38,7 +40,7 @@ class Updates:
         for alert in changed:
             before = self._unsent.pop(alert.id, None)
             if before is not None and before.activity == "create" and alert.activity == "update":
-                alert.activity = "create"
+                alert = msgspec.structs.replace(alert, activity="create")  # noqa: PLW2901 - the reader knows none yet
             self._unsent[alert.id] = alert
         while len(self._unsent) > UNSENT_MAX:
             del self._unsent[next(iter(self._unsent))]

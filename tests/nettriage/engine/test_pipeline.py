@@ -47,7 +47,7 @@ def test_the_cut_of_batches_changes_nothing(size: int, stable: bool) -> None:
     expected, _ = run(raw, None, whole)
     pipeline, _ = run(raw, size, cut)
 
-    assert len(expected.alerts()) == 3
+    assert len(expected.alerts()) == 4
     assert final(pipeline) == final(expected)
     assert cut.ticks == whole.ticks
 
@@ -58,12 +58,12 @@ def test_an_incident_tells_its_whole_story() -> None:
     first = next(alert for alert in pipeline.alerts() if alert.subject.ip == "10.0.9.1")
     before = next(alert for alert in seen if alert.id == first.id)
 
-    assert (first.kind, first.severity, first.count, first.object_count) == ("knocks", "critical", 300, 1)
+    assert (first.kind, first.severity, first.count, first.object_count) == ("knocks", "critical", 100, 1)
     assert (before.activity, first.activity, first.status) == ("create", "close", "resolved")
     assert (first.subject.zone, first.subject.mac) == ("home", "02:00:0a:00:09:01")
     assert first.objects[0].ip == "10.0.0.2"
     assert first.first_seen < first.detected_at < first.last_seen
-    assert sum(first.timeline.counts) == 300
+    assert sum(first.timeline.counts) == 100
     assert len(first.community_ids) == 20
     assert first.pivots.bpf.startswith("host 10.0.9.1 and host 10.0.0.2 and tcp")
     assert (first.attack[0].technique, first.rules) == ("T1046", ["PT-CR-1"])
@@ -79,7 +79,7 @@ def test_ids_are_the_same_in_every_run() -> None:
         ids.append([alert.id for alert in pipeline.alerts()])
 
     assert ids[0] == ids[1]
-    assert len(set(ids[0])) == 3
+    assert len(set(ids[0])) == 4
 
 
 def test_evidence_reaches_back_and_follows() -> None:
@@ -136,7 +136,7 @@ def test_a_detector_that_fails_is_parked_and_shown(caplog: pytest.LogCaptureFixt
         pipeline.finish()
 
     assert len(broken.ticks) == 3 < len(sound.ticks)
-    assert len(pipeline.alerts()) == 3
+    assert len(pipeline.alerts()) == 4
     assert "knocks failed" in pipeline.health.note
     assert "ZeroDivisionError" in caplog.text
 
