@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nettriage.model.batch import ARP, PacketBatch
+from nettriage.model.batch import ARP
 from nettriage.model.columns import I64, Rows
 from nettriage.model.slices import ContactEvents, Outcome
 from nettriage.model.tables import RESPONDER
@@ -29,19 +29,7 @@ from sniff.outcomes import (
     repeated_probes,
 )
 from sniff.probes import flow_probes, from_flows, from_neighbours
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Part of a batch: rows `first` to `last`, of which some are sound."""
-
-    packets: PacketBatch
-    time_ns: I64
-    """`i8`, packet clock of every row of the whole batch."""
-    sound: Bools
-    """Whether a row of the whole batch is sound and lies in this part."""
-    first: int
-    last: int
+from sniff.stretch import Stretch
 
 
 @dataclass(slots=True)

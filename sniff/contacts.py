@@ -19,7 +19,7 @@ from sniff.records import Records
 
 SECOND_NS = 1_000_000_000
 TCP_WAIT_NS, UDP_WAIT_NS, ICMP_WAIT_NS, NEIGHBOUR_WAIT_NS = 3 * SECOND_NS, 5 * SECOND_NS, 2 * SECOND_NS, SECOND_NS
-"""How long an answer is awaited: beyond the first retransmissions of TCP (RFC 6298 2) and of ARP and ND (RFC 4861 10)."""
+"""How long an answer is awaited: beyond the first retransmissions of TCP (RFC 6298 2) and ND (RFC 4861 10)."""
 ND_SOLICITATION = 135 << 8
 """Port of a neighbour solicitation among the contacts (RFC 4861 4.3)."""
 FAILED_CREDIT_NS, OPEN_CREDIT_NS = 600 * SECOND_NS, 3_600 * SECOND_NS
@@ -87,11 +87,27 @@ def is_group_address(high: U64, low: U64) -> Bools:
     """Return `bool [n]`, whether addresses are multicast or broadcast; of subnets, by the last byte 255."""
     v4 = (high == 0) & (low >> np.uint64(32) == np.uint64(0xFFFF))
     v4_group = ((low >> np.uint64(28)) & np.uint64(0xF) == np.uint64(0xE)) | (low & np.uint64(0xFF) == np.uint64(0xFF))
-    return np.where(v4, v4_group, high >> np.uint64(56) == np.uint64(0xFF))
+    return np.asarray(np.where(v4, v4_group, high >> np.uint64(56) == np.uint64(0xFF)))
 
 
 class ContactTable:
     """First contacts of (source, destination, protocol, port), pending or settled."""
+
+    serial: I64
+    deadline_ns: I64
+    attempt_ns: I64
+    entry_row: npt.NDArray[np.int32]
+    outcome: U8
+    seq: U32
+    sport: U16
+    probe_flags: U16
+    tries: U16
+    sure: Bools
+    proven: Bools
+    """Whether silence is proven: the probe was repeated unanswered, or a router said that nobody is there."""
+    src: I32
+    src_key: U64
+    multicast: Bools
 
     def __init__(self, capacity: int, secret: int) -> None:
         """Make an empty table of `capacity` rows, a power of two."""
@@ -101,22 +117,7 @@ class ContactTable:
         """Contacts made since the start: the serial of the last one."""
         self._mixer = Mixer(secret ^ 0x636F6E74616374)
         self._records = Records(capacity, CONTACT_DTYPE)
-        column = self._records.column
-        self.serial: I64 = column("serial")
-        self.deadline_ns: I64 = column("deadline_ns")
-        self.attempt_ns: I64 = column("attempt_ns")
-        self.entry_row: npt.NDArray[np.int32] = column("entry_row")
-        self.outcome: U8 = column("outcome")
-        self.seq: U32 = column("seq")
-        self.sport: U16 = column("sport")
-        self.probe_flags: U16 = column("probe_flags")
-        self.tries: U16 = column("tries")
-        self.sure: Bools = column("sure")
-        self.proven: Bools = column("proven")
-        """Whether silence is proven: the probe was repeated unanswered, or a router said that nobody is there."""
-        self.src: I32 = column("src")
-        self.src_key: U64 = column("src_key")
-        self.multicast: Bools = column("multicast")
+        self._records.expose(self)
 
     def column(self, name: str) -> npt.NDArray[np.generic]:
         """Return a column by its name in `ContactEvents`."""
@@ -153,7 +154,7 @@ class ContactTable:
 
     def awaits(self, rows: Rows, serial: I64) -> Bools:
         """Return `bool [n]`, whether the contact in each row is still the one of that serial, and unsettled."""
-        return (rows >= 0) & (self.serial[rows] == serial) & (self.outcome[rows] == Outcome.ATTEMPT)
+        return np.asarray((rows >= 0) & (self.serial[rows] == serial) & (self.outcome[rows] == Outcome.ATTEMPT))
 
     def settle(self, rows: Rows, outcome: U8) -> None:
         """Write the outcomes of `rows`, each given once."""

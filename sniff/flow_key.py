@@ -34,13 +34,13 @@ IS_ECHO_LIKE = IS_REQUEST | _types(_ECHO_REPLIES)
 
 def usable(packets: PacketBatch) -> npt.NDArray[np.bool_]:
     """Return `bool [n]`, whether a packet is sound and no copy of an earlier one."""
-    return ~packets.duplicate & ((packets.flaw & np.uint32(UNUSABLE)) == 0)
+    return np.asarray(~packets.duplicate & ((packets.flaw & np.uint32(UNUSABLE)) == 0))
 
 
 def in_flow(packets: PacketBatch, sound: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Return `bool [n]`, whether a packet belongs to a flow: all of IP but ICMP errors, ND and later fragments."""
     proto = packets.proto
-    mask = sound & (proto < np.uint16(256)) & ((packets.ip_flags & np.uint8(_NO_PORTS)) == 0)
+    mask: npt.NDArray[np.bool_] = sound & (proto < np.uint16(256)) & ((packets.ip_flags & np.uint8(_NO_PORTS)) == 0)
     assert min(ARP, NO_PROTO) >= 256
     icmp = np.flatnonzero((proto == ICMP) | (proto == ICMP6))
     if len(icmp):

@@ -40,7 +40,6 @@ class FlowPackets:
     ttl: U8
     icmp_type: U8
     vlan: I32
-    mac: U64
     wire_len: I32
     payload_at: I64
     payload_len: I32
@@ -57,11 +56,11 @@ class FlowPackets:
 
     def pure_syn(self) -> Bools:
         """Return `bool [n]`, whether a packet asks for a TCP connection: SYN without ACK, RST or FIN."""
-        return self.tcp & ((self.tcp_flags & np.uint16(_SYN | _ACK | _RST | _FIN)) == _SYN)
+        return np.asarray(self.tcp & ((self.tcp_flags & np.uint16(_SYN | _ACK | _RST | _FIN)) == _SYN))
 
     def has(self, bit: int) -> Bools:
         """Return `bool [n]`, whether a packet is TCP and carries any flag of `bit`."""
-        return self.tcp & ((self.tcp_flags & np.uint16(bit)) != 0)
+        return np.asarray(self.tcp & ((self.tcp_flags & np.uint16(bit)) != 0))
 
 
 def flow_packets(packets: PacketBatch, time_ns: I64, at: Rows, mixer: Mixer) -> FlowPackets:
@@ -75,7 +74,7 @@ def flow_packets(packets: PacketBatch, time_ns: I64, at: Rows, mixer: Mixer) -> 
     return FlowPackets(
         at, time_ns[rows], keys.key, keys.low, source[0], source[1], target[0], target[1], source[2], target[2],
         proto, packets.tcp_flags[rows], packets.seq[rows], packets.ack[rows], packets.window[rows],
-        packets.ttl[rows], packets.icmp_type[rows], packets.vlan[rows], packets.src_mac[rows],
+        packets.ttl[rows], packets.icmp_type[rows], packets.vlan[rows],
         packets.wire_len[rows], packets.payload_at[rows], packets.payload_len[rows], packets.payload_cap[rows],
         proto == TCP,
     )  # fmt: skip

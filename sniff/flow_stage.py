@@ -15,7 +15,7 @@ from sniff.flow_counters import Sides, count, group_sides
 from sniff.flow_key import UDP
 from sniff.flow_packets import FlowPackets, flow_packets
 from sniff.flows import ANSWERED_CREDIT_NS, FlowTable, Found
-from sniff.hosts import HostTable, Sightings
+from sniff.hosts import HostTable
 from sniff.initiator import FirstPackets, judge
 from sniff.prefixes import PrefixTable
 from sniff.resumes import find_resumes
@@ -78,7 +78,7 @@ class FlowKeeper:
         sides = group_sides(flows, rows, side)
         self._renew_hosts(seen, sides)
         src, dst = flows.host[rows, side].astype(np.intp), flows.host[rows, 1 - side].astype(np.intp)
-        ends, _ = find_ends(flows, seen, sides, rows, side)
+        ends, _ = find_ends(flows, seen, rows, side)
         fresh = new_payload(flows, seen, sides, rows, side)
         resumes, resumed_at = find_resumes(flows, seen, sides, fresh)
         resumes.side = side_then[resumed_at]
@@ -89,7 +89,7 @@ class FlowKeeper:
             seen, rows, side, side_then, src, dst, found, ends, resumes, np.zeros(0, np.int32), np.zeros(0, np.intp)
         )
         stage.answered_services = self._note_answers(stage, sides)
-        self._see_hosts(stage)
+        self._note_ttls(stage)
         stage.grown = self._keep_payload(packets, stage, sides, fresh)
         return stage
 
@@ -171,7 +171,7 @@ class FlowKeeper:
                 key = flows.host_key[row, who]
                 flows.host[row, who] = hosts.locate(key, high[at], low[at], seen.time_ns[at])
         last = sides.groups.last
-        speaker = flows.host[sides.row, sides.side]
+        speaker = flows.host[sides.row, sides.side].astype(np.intp)
         hosts.table.touch(speaker, seen.time_ns[last])
 
     def _note_answers(self, stage: FlowStage, sides: Sides) -> Rows:
@@ -195,9 +195,8 @@ class FlowKeeper:
             flows.host_key[row, ORIGINATOR], seen.time_ns[at],
         )  # fmt: skip
 
-    def _see_hosts(self, stage: FlowStage) -> None:
+    def _note_ttls(self, stage: FlowStage) -> None:
         seen = stage.packets
-        self._hosts.see(Sightings(stage.src, seen.time_ns, seen.mac, seen.vlan, seen.ttl))
         steady = np.flatnonzero((self._hosts.reference_ttl_ns[stage.src] == 0) & ~seen.has(_RST))
         self._hosts.note_ttl(stage.src[steady], seen.ttl[steady], seen.time_ns[steady])
 

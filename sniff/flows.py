@@ -56,6 +56,57 @@ class Found:
 class FlowTable:
     """Bidirectional flows; see `nettriage.model.tables.FlowTable` for the columns without a docstring."""
 
+    serial: I64
+    host: npt.NDArray[np.int32]
+    host_key: U64
+    port: U16
+    proto: U16
+    vlan: I32
+    first_ns: I64
+    last_ns: I64
+    last_data_ns: I64
+    packets: U32
+    wire_bytes: U64
+    payload_bytes: U64
+    payload_packets: U32
+    tcp_flags: U16
+    state: U8
+    opened: U8
+    isn: U32
+    ttl: U8
+    window: U16
+    first_payload_len: U16
+    first_speaker: npt.NDArray[np.int8]
+    resumes: U32
+    low_opened: Bools
+    """Whether the lower of the two ends (`FlowKeys.low`) is the originator."""
+    next_seq: U32
+    """`u4 [rows, 2]`, sequence number after the last byte seen of each side; valid where `seq_known`."""
+    seq_known: Bools
+    max_ack: U32
+    """`u4 [rows, 2]`, last acknowledgement that each side sent; 0 where none."""
+    gap_bytes: U32
+    """`u4 [rows, 2]`, bytes leapt over by later sequence numbers."""
+    fill_bytes: U32
+    """`u4 [rows, 2]`, bytes that came below the highest sequence number: late ones and retransmissions."""
+    syn_seq: U32
+    """`u4`, sequence number of the last SYN; valid where `syn_seen`."""
+    syn_seen: Bools
+    closing: Bools
+    """Whether a FIN or RST came after the last SYN."""
+    ended: Bools
+    answered: Bools
+    """Whether the responder said anything but a reset."""
+    contact: I32
+    """`i4`, contact row that the flow's first probe belongs to, -1 where none; trust it by `contact_serial`."""
+    contact_serial: I64
+    awaiting: Bools
+    """Whether the outcome of that contact may still be pending."""
+    retired: Bools
+    """Whether later packets of the five-tuple belong to another flow."""
+    slot: I32
+    """`i4`, prefix slot, -1 where none was given."""
+
     def __init__(self, capacity: int, secret: int, hosts: HostTable) -> None:
         """Make an empty table of `capacity` rows, a power of two."""
         self.table = KeyTable("flows", capacity)
@@ -63,57 +114,7 @@ class FlowTable:
         self.opened_total = 0
         self._records = Records(capacity, FLOW_DTYPE)
         self._hosts = hosts
-        column = self._records.column
-        self.serial: I64 = column("serial")
-        self.host: npt.NDArray[np.int32] = column("host")
-        self.host_key: U64 = column("host_key")
-        self.port: U16 = column("port")
-        self.proto: U16 = column("proto")
-        self.vlan: I32 = column("vlan")
-        self.first_ns: I64 = column("first_ns")
-        self.last_ns: I64 = column("last_ns")
-        self.last_data_ns: I64 = column("last_data_ns")
-        self.packets: U32 = column("packets")
-        self.wire_bytes: U64 = column("wire_bytes")
-        self.payload_bytes: U64 = column("payload_bytes")
-        self.payload_packets: U32 = column("payload_packets")
-        self.tcp_flags: U16 = column("tcp_flags")
-        self.state: U8 = column("state")
-        self.opened: U8 = column("opened")
-        self.isn: U32 = column("isn")
-        self.ttl: U8 = column("ttl")
-        self.window: U16 = column("window")
-        self.first_payload_len: U16 = column("first_payload_len")
-        self.first_speaker: npt.NDArray[np.int8] = column("first_speaker")
-        self.resumes: U32 = column("resumes")
-        self.low_opened: Bools = column("low_opened")
-        """Whether the lower of the two ends (`FlowKeys.low`) is the originator."""
-        self.next_seq: U32 = column("next_seq")
-        """`u4 [rows, 2]`, sequence number after the last byte seen of each side; valid where `seq_known`."""
-        self.seq_known: Bools = column("seq_known")
-        self.max_ack: U32 = column("max_ack")
-        """`u4 [rows, 2]`, last acknowledgement that each side sent; 0 where none."""
-        self.gap_bytes: U32 = column("gap_bytes")
-        """`u4 [rows, 2]`, bytes leapt over by later sequence numbers."""
-        self.fill_bytes: U32 = column("fill_bytes")
-        """`u4 [rows, 2]`, bytes that came below the highest sequence number: late ones and retransmissions."""
-        self.syn_seq: U32 = column("syn_seq")
-        """`u4`, sequence number of the last SYN; valid where `syn_seen`."""
-        self.syn_seen: Bools = column("syn_seen")
-        self.closing: Bools = column("closing")
-        """Whether a FIN or RST came after the last SYN."""
-        self.ended: Bools = column("ended")
-        self.answered: Bools = column("answered")
-        """Whether the responder said anything but a reset."""
-        self.contact: I32 = column("contact")
-        """`i4`, contact row that the flow's first probe belongs to, -1 where none; trust it by `contact_serial`."""
-        self.contact_serial: I64 = column("contact_serial")
-        self.awaiting: Bools = column("awaiting")
-        """Whether the outcome of that contact may still be pending."""
-        self.retired: Bools = column("retired")
-        """Whether later packets of the five-tuple belong to another flow."""
-        self.slot: I32 = column("slot")
-        """`i4`, prefix slot, -1 where none was given."""
+        self._records.expose(self)
 
     def locate(self, packets: FlowPackets) -> Found:
         """Return the flow of every packet; rows of new flows are cleared and numbered."""
@@ -193,7 +194,7 @@ class FlowTable:
         at = np.flatnonzero(asked)
         row = rows[at]
         same = self.syn_seen[row] & (self.syn_seq[row] == packets.seq[at])
-        return at[~same & (row >= 0)]
+        return np.asarray(at[~same & (row >= 0)])
 
     def _split(self, packets: FlowPackets, rows: Rows, suspects: Rows) -> tuple[Found, U64, bool]:
         """Give rows of their own to later flows of a five-tuple; return also the key that each packet is held by."""
@@ -229,6 +230,3 @@ class FlowTable:
         self.opened_total += len(new_rows)
         for column in (self.contact, self.slot, self.first_speaker):
             column[new_rows] = -1
-
-
-__all__ = ["FLOW_DTYPE", "FlowTable", "Found", "Opened"]

@@ -37,10 +37,33 @@ class Sightings:
     mac: U64
     vlan: I32
     ttl: U8
+    has_ttl: npt.NDArray[np.bool_]
+    """Whether the packet has a TTL: ARP has none."""
 
 
 class HostTable:
     """Addresses as dense rows; see `nettriage.model.tables.HostTable` for the columns."""
+
+    key: U64
+    addr_hi: U64
+    addr_lo: U64
+    first_ns: I64
+    last_ns: I64
+    mac: U64
+    vlan: I32
+    ttl: U8
+    roles: U32
+    home: npt.NDArray[np.bool_]
+    sent_flows: U32
+    received_flows: U32
+    heard: npt.NDArray[np.bool_]
+    heard_ns: I64
+    """`i8`, when an answer to the host was first seen; 0 if never."""
+    reference_ttl: U8
+    """`u1`, TTL of the first packet of the host that was no reset; valid from `reference_ttl_ns` on."""
+    reference_ttl_ns: I64
+    own_mac: npt.NDArray[np.bool_]
+    """Whether `mac` was announced by the host itself (ARP), so that it is not a router's."""
 
     def __init__(self, capacity: int, site: Site) -> None:
         """Make an empty table of `capacity` rows, a power of two."""
@@ -48,27 +71,7 @@ class HostTable:
         self._records = Records(capacity, HOST_DTYPE)
         self._site = site
         self._mixer = Mixer(site.mixer_secret ^ 0x686F737473)
-        column = self._records.column
-        self.key: U64 = column("key")
-        self.addr_hi: U64 = column("addr_hi")
-        self.addr_lo: U64 = column("addr_lo")
-        self.first_ns: I64 = column("first_ns")
-        self.last_ns: I64 = column("last_ns")
-        self.mac: U64 = column("mac")
-        self.vlan: I32 = column("vlan")
-        self.ttl: U8 = column("ttl")
-        self.roles: U32 = column("roles")
-        self.home: npt.NDArray[np.bool_] = column("home")
-        self.sent_flows: U32 = column("sent_flows")
-        self.received_flows: U32 = column("received_flows")
-        self.heard: npt.NDArray[np.bool_] = column("heard")
-        self.heard_ns: I64 = column("heard_ns")
-        """`i8`, when an answer to the host was first seen; 0 if never."""
-        self.reference_ttl: U8 = column("reference_ttl")
-        """`u1`, TTL of the first packet of the host that was no reset; valid from `reference_ttl_ns` on."""
-        self.reference_ttl_ns: I64 = column("reference_ttl_ns")
-        self.own_mac: npt.NDArray[np.bool_] = column("own_mac")
-        """Whether `mac` was announced by the host itself (ARP), so that it is not a router's."""
+        self._records.expose(self)
 
     def keys(self, high: U64, low: U64) -> U64:
         """Return `u8 [n]`, the identity of each address."""
@@ -90,10 +93,12 @@ class HostTable:
             self.first_ns[new] = self.last_ns[new] = time_ns[first]
             self.home[new] = self._site.home.contains(high[first], low[first])
             self.roles[new] = self._declared(high[first], low[first])
-        if not len(located.evicted):
-            return located.rows
         rows = located.rows
-        return np.where(self.key[rows] == keys, rows, -1)
+        if len(located.evicted) or (len(rows) and rows.min() < 0):
+            rows = np.where(self.key[rows] == keys, rows, -1)
+        placed = rows >= 0
+        np.minimum.at(self.first_ns, rows[placed], time_ns[placed])
+        return rows
 
     def see(self, seen: Sightings) -> None:
         """Take in where packets of hosts came from; the latest wins."""
@@ -101,14 +106,19 @@ class HostTable:
         self.last_ns[row] = seen.time_ns
         self.mac[row] = seen.mac
         self.vlan[row] = seen.vlan
-        self.ttl[row] = seen.ttl
+        if seen.has_ttl.all():
+            self.ttl[row] = seen.ttl
+        else:
+            self.ttl[row[seen.has_ttl]] = seen.ttl[seen.has_ttl]
 
     def hear(self, rows: Rows, time_ns: I64) -> None:
-        """Note that answers to the hosts in `rows` were seen, in time order."""
-        fresh = (rows >= 0) & ~self.heard[rows]
-        rows, time_ns = rows[fresh][::-1], time_ns[fresh][::-1]
-        self.heard_ns[rows] = time_ns
-        self.heard[rows] = True
+        """Note that answers to the hosts in `rows` were seen."""
+        known = rows >= 0
+        rows, time_ns = rows[known], time_ns[known]
+        fresh = ~self.heard[rows]
+        self.heard_ns[rows[fresh]] = time_ns[fresh]
+        self.heard[rows[fresh]] = True
+        np.minimum.at(self.heard_ns, rows, time_ns)
 
     def credit(self, rows: Rows) -> None:
         """Give hosts that answered a longer life."""
@@ -133,7 +143,7 @@ class HostTable:
         """Return the text of the address in `row`."""
         return to_text(int(self.addr_hi[row]), int(self.addr_lo[row]))
 
-    def name(self, row: int) -> SafeStr | None:  # noqa: ARG002  # part of the contract; packets alone name nobody yet
+    def name(self, row: int) -> SafeStr | None:  # noqa: ARG002  # the contract: no settings name hosts yet
         """Return the declared or learned name of the host."""
         return None
 

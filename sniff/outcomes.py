@@ -46,7 +46,7 @@ class Probes:
     asks: Bools
     """Whether the packet counts as a try."""
     proves: Bools
-    """Whether the packet proves silence so far: the same segment sent again, or a router's word that nobody is there."""
+    """Whether the packet proves silence so far: the segment sent again, or a router's word that nobody is there."""
 
 
 def no_evidence() -> Evidence:
@@ -114,7 +114,7 @@ def foreign_ttl(hosts: HostTable, host: Rows, ttl: U8, time_ns: I64) -> Bools:
     here, there = ttl.astype(np.int64), hosts.reference_ttl[host].astype(np.int64)
     initial, usual = (_INITIAL_TTLS[np.searchsorted(_INITIAL_TTLS, value)] for value in (here, there))
     apart = np.abs((initial - here) - (usual - there))
-    return known & ((apart >= 2) | ((apart == 1) & (initial != usual)))
+    return np.asarray(known & ((apart >= 2) | ((apart == 1) & (initial != usual))))
 
 
 def repeated_probes(

@@ -39,7 +39,7 @@ def copy_spans(target: U8, target_at: I64, source: U8, source_at: I64, length: I
 
 def _windows(flat: U8, width: int) -> npt.NDArray[Any]:
     """Return a view of every run of `width` bytes of `flat` as one element."""
-    return np.ndarray((len(flat) - width + 1,), f"V{width}", buffer=flat, strides=(1,))  # type: ignore[call-overload,no-any-return]  # a buffer is what NumPy takes here
+    return np.ndarray((len(flat) - width + 1,), f"V{width}", buffer=flat, strides=(1,))
 
 
 class PrefixTable:

@@ -51,7 +51,7 @@ def _opens(flows: FlowTable, packets: FlowPackets, found: Found) -> Bools:
     udp = (proto == UDP) & by_source
     sctp = (proto == SCTP) & ((flags == SCTP_INIT) | (flags == SCTP_INIT_ACK))
     icmp = ((proto == ICMP) | (proto == ICMP6)) & (opened == Opened.SYN)
-    return tcp | udp | sctp | icmp
+    return np.asarray(tcp | udp | sctp | icmp)
 
 
 def from_flows(flows: FlowTable, packets: FlowPackets, rows: Rows, side: U8, at: Rows) -> Attempts:

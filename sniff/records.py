@@ -19,6 +19,11 @@ class Records:
         self._raw = self._records.view(f"V{width}")
         self._blank = np.zeros(1, f"V{width}")[0]
 
+    def expose(self, table: object) -> None:
+        """Set the view of each field as the attribute of that name of `table`."""
+        for name in self._records.dtype.names or ():
+            setattr(table, name, self._records[name])
+
     def column(self, name: str) -> npt.NDArray[Any]:
         """Return the view of one field; it writes through."""
         return self._records[name]

@@ -16,8 +16,8 @@ _ALPHA = 0.709
 ANSWERED_CREDIT_NS = 3_600_000_000_000
 SERVICE_DTYPE = np.dtype(
     [
-        ("since_ns", "i8"), ("host_key", "u8"), ("host", "i4"), ("known", "u4"), ("client", "u4", EXACT_CLIENTS),
-        ("register", "u1", _REGISTERS), ("proto", "u2"), ("port", "u2"),
+        ("since", "i8"), ("host_key", "u8"), ("host", "i4"), ("known", "u4"), ("marks", "u4", EXACT_CLIENTS),
+        ("registers", "u1", _REGISTERS), ("proto", "u2"), ("port", "u2"),
     ],
     align=True,
 )  # fmt: skip
@@ -26,20 +26,24 @@ SERVICE_DTYPE = np.dtype(
 class ServiceTable:
     """Services seen in use."""
 
+    since: I64
+    host_key: U64
+    host: I32
+    proto: U16
+    port: U16
+    known: U32
+    """`u4`, clients counted exactly, up to `EXACT_CLIENTS`."""
+    marks: U32
+    """`u4 [rows, 16]`, marks of those clients."""
+    registers: U8
+    """`u1 [rows, 64]`, HyperLogLog of all clients."""
+
     def __init__(self, capacity: int, secret: int) -> None:
         """Make an empty table of `capacity` rows, a power of two."""
         self.table = KeyTable("services", capacity)
         self._mixer = Mixer(secret ^ 0x7365727669636573)
         self._records = Records(capacity, SERVICE_DTYPE)
-        column = self._records.column
-        self.since: I64 = column("since_ns")
-        self.host_key: U64 = column("host_key")
-        self.host: I32 = column("host")
-        self.proto: U16 = column("proto")
-        self.port: U16 = column("port")
-        self._known: U32 = column("known")
-        self._client: U32 = column("client")
-        self._register: U8 = column("register")
+        self._records.expose(self)
 
     def clients(self, host_key: U64, proto: U16, port: U16) -> U32:
         """Return `u4 [n]`, how many different hosts each service answered (an estimate above 16), 0 if never."""
@@ -53,10 +57,10 @@ class ServiceTable:
 
     def clients_of(self, rows: Rows) -> U32:
         """Return `u4 [n]`, the clients of the services in `rows`."""
-        known = self._known[rows]
-        harmonic = np.exp2(-self._register[rows].astype(np.float64)).sum(axis=1)
+        known = self.known[rows]
+        harmonic = np.exp2(-self.registers[rows].astype(np.float64)).sum(axis=1)
         estimate = _ALPHA * _REGISTERS**2 / harmonic
-        empty = (self._register[rows] == 0).sum(axis=1)
+        empty = (self.registers[rows] == 0).sum(axis=1)
         small = (estimate <= 2.5 * _REGISTERS) & (empty > 0)
         estimate = np.where(small, _REGISTERS * np.log(_REGISTERS / np.maximum(empty, 1)), estimate)
         return np.where(known < EXACT_CLIENTS, known, np.maximum(np.rint(estimate), known)).astype(np.uint32)
@@ -88,12 +92,12 @@ class ServiceTable:
     def _count(self, rows: Rows, client: U64) -> None:
         index = (client & np.uint64(_REGISTERS - 1)).astype(np.intp)
         rank = 53 - np.frexp((client >> np.uint64(11)).astype(np.float64))[1] + 1
-        np.maximum.at(self._register, (rows, index), rank.astype(np.uint8))
+        np.maximum.at(self.registers, (rows, index), rank.astype(np.uint8))
         short = (client >> np.uint64(32)).astype(np.uint32) | np.uint32(1)
-        room = np.flatnonzero(self._known[rows] < EXACT_CLIENTS)
+        room = np.flatnonzero(self.known[rows] < EXACT_CLIENTS)
         pair = np.unique((rows[room].astype(np.uint64) << np.uint64(32)) | short[room])
         row, mark = (pair >> np.uint64(32)).astype(np.intp), pair.astype(np.uint32)
-        unseen = ~(self._client[row] == mark[:, None]).any(axis=1)
+        unseen = ~(self.marks[row] == mark[:, None]).any(axis=1)
         self._remember(row[unseen], mark[unseen])
 
     def _remember(self, row: Rows, mark: U32) -> None:
@@ -102,7 +106,7 @@ class ServiceTable:
             return
         start = np.flatnonzero(np.diff(row, prepend=-1))
         counts = np.diff(np.append(start, len(row)))
-        place = self._known[row] + (np.arange(len(row)) - np.repeat(start, counts)).astype(np.uint32)
+        place = self.known[row] + (np.arange(len(row)) - np.repeat(start, counts)).astype(np.uint32)
         fits = place < EXACT_CLIENTS
-        self._client[row[fits], place[fits]] = mark[fits]
-        self._known[row[start]] = np.minimum(self._known[row[start]] + counts, EXACT_CLIENTS).astype(np.uint32)
+        self.marks[row[fits], place[fits]] = mark[fits]
+        self.known[row[start]] = np.minimum(self.known[row[start]] + counts, EXACT_CLIENTS).astype(np.uint32)

@@ -70,14 +70,14 @@ class SliceParts:
 
     def slice(self, dns: DnsColumns, tables: Tables, now_ns: int) -> Slice:
         """Return the slice."""
-        grown = self.grown[0] if len(self.grown) == 1 else np.unique(_joined(self.grown)).astype(np.int32)
+        grown = self.grown[0] if len(self.grown) == 1 else np.unique(_joined(self.grown))
         return Slice(
             packets=self.packets,
             flow=self.flow,
             side=self.side,
             src=self.src,
             dst=self.dst,
-            new_flows=_joined(self.new_flows).astype(np.int32, copy=False),
+            new_flows=_joined(self.new_flows),
             ends=join_events(self.ends, no_ends()),
             contacts=join_events(self.contacts, no_contacts()),
             resumes=join_events(self.resumes, no_resumes()),
@@ -97,5 +97,5 @@ def join_events(parts: list[Events], none: Events) -> Events:
     return kind(*(np.concatenate([getattr(part, one.name) for part in kept]) for one in fields(kind)))
 
 
-def _joined(parts: list[Rows] | list[I32]) -> Rows | I32:
-    return np.concatenate(parts) if parts else np.zeros(0, np.int32)
+def _joined(parts: list[Rows] | list[I32]) -> I32:
+    return np.concatenate(parts).astype(np.int32, copy=False) if parts else np.zeros(0, np.int32)

@@ -1,4 +1,4 @@
-"""The sweep: at fixed moments of packet time, idle flows end and roles are learned."""
+"""The sweep: at fixed moments of packet time idle flows end, roles are learned, and the feed is judged."""
 
 from __future__ import annotations
 
@@ -9,16 +9,73 @@ from nettriage.model.slices import Ending, FlowEnds
 from nettriage.model.tables import TcpState
 from sniff.flow_key import ICMP, ICMP6, TCP
 from sniff.flows import FlowTable
+from sniff.hosts import HostTable
+from sniff.roles import learn_routers, learn_services
+from sniff.services import ServiceTable
+from sniff.visibility import Visibility, measure
 
-SWEEP_NS = 10_000_000_000
-"""Sweeps happen at multiples of this, so that no cut of a batch moves them."""
 _SECOND_NS = 1_000_000_000
-ESTABLISHED_IDLE_NS = 300 * _SECOND_NS
-ATTEMPT_IDLE_NS = 30 * _SECOND_NS
-CLOSED_IDLE_NS = 10 * _SECOND_NS
-DATAGRAM_IDLE_NS = 60 * _SECOND_NS
-ICMP_IDLE_NS = 30 * _SECOND_NS
-"""How long a flow may be silent: 300 s as Zeek and Suricata for TCP, 60 s for datagrams as conntrack's streams."""
+SWEEP_NS = 10 * _SECOND_NS
+"""Sweeps happen at multiples of this, so that no cut of a batch moves them."""
+ROUTERS_NS = 60 * _SECOND_NS
+"""Routers are looked for less often, for that touches every host."""
+ESTABLISHED_IDLE_NS, ATTEMPT_IDLE_NS, CLOSED_IDLE_NS = 300 * _SECOND_NS, 30 * _SECOND_NS, 10 * _SECOND_NS
+DATAGRAM_IDLE_NS, ICMP_IDLE_NS = 60 * _SECOND_NS, 30 * _SECOND_NS
+"""How long a flow may be silent: 300 s as Zeek has it for TCP, 60 s for datagrams; no less than a sweep."""
+
+
+class Sweeper:
+    """Does what is due at each sweep; what it learns is the same wherever batches were cut."""
+
+    def __init__(self, flows: FlowTable, hosts: HostTable, services: ServiceTable) -> None:
+        self._flows = flows
+        self._hosts = hosts
+        self._services = services
+        self._answered: list[Rows] = []
+        self._leaving: list[Rows] = []
+        self._routers_at = 0
+        self._next_ns: int | None = None
+        self.visibility = Visibility()
+        """What the feed showed at the last sweep."""
+
+    def due(self, now_ns: int) -> int | None:
+        """Return the next moment to sweep at, None where that lies after `now_ns`."""
+        if self._next_ns is None:
+            self._next_ns = (now_ns // SWEEP_NS + 1) * SWEEP_NS
+        return self._next_ns if self._next_ns <= now_ns else None
+
+    def sweep(self, moment_ns: int, now_ns: int) -> FlowEnds:
+        """Sweep at `moment_ns`; return the flows that ended. The way to `now_ns` is cut short when none is left."""
+        flows = self._flows
+        self.visibility = measure(flows)
+        ends, leaving = end_idle_flows(flows, moment_ns)
+        self._leaving.append(leaving)
+        if self._answered:
+            learn_services(self._hosts, self._services, np.concatenate(self._answered))
+            self._answered.clear()
+        empty = bool(flows.retired[flows.table.rows_in_use()].all())
+        self._next_ns = (now_ns // SWEEP_NS if empty else moment_ns // SWEEP_NS) * SWEEP_NS + SWEEP_NS
+        # Between here and the next sweep nothing can be learned: no packet comes before it.
+        if (self._next_ns - SWEEP_NS) // ROUTERS_NS > self._routers_at:
+            self._routers_at = (self._next_ns - SWEEP_NS) // ROUTERS_NS
+            learn_routers(self._hosts)
+        return ends
+
+    def note_services(self, rows: Rows) -> None:
+        """Remember services that answered, for the next sweep."""
+        self._answered.append(rows)
+
+    def give_back(self) -> None:
+        """Free the flows that ended in the slice before: whoever reads that slice is done with it."""
+        flows = self._flows
+        for rows in self._leaving:
+            flows.free(rows[flows.retired[rows] & (flows.serial[rows] != 0)])
+        self._leaving.clear()
+
+    def forget_schedule(self) -> None:
+        """Choose the next moment anew: the clock was stepped."""
+        self._next_ns = None
+        self._routers_at = 0
 
 
 def idle_limit_ns(flows: FlowTable, rows: Rows) -> I64:

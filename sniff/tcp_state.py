@@ -9,7 +9,6 @@ from nettriage.model.batch import TcpFlag
 from nettriage.model.columns import Rows
 from nettriage.model.slices import Ending, FlowEnds
 from nettriage.model.tables import ORIGINATOR, RESPONDER, TcpState
-from sniff.flow_counters import Sides
 from sniff.flow_key import TCP
 from sniff.flow_packets import FlowPackets
 from sniff.flows import FlowTable
@@ -18,7 +17,7 @@ _SYN, _ACK, _RST, _FIN = (np.uint16(bit) for bit in (TcpFlag.SYN, TcpFlag.ACK, T
 _NEVER = np.iinfo(np.int64).max
 
 
-def find_ends(flows: FlowTable, packets: FlowPackets, sides: Sides, rows: Rows, side: Rows) -> tuple[FlowEnds, Rows]:
+def find_ends(flows: FlowTable, packets: FlowPackets, rows: Rows, side: Rows) -> tuple[FlowEnds, Rows]:
     """Return the flows that a reset or the second FIN ended, in time order, and the positions; before `count`."""
     closers = np.flatnonzero(packets.has(int(TcpFlag.FIN | TcpFlag.RST)))
     closers = closers[~flows.ended[rows[closers]]]
