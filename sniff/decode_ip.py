@@ -42,7 +42,7 @@ def as_mapped(address: npt.NDArray[np.uint32]) -> U64:
 
 
 def to_transport(state: Descent, rows: Rows) -> Rows:
-    """Read the network header of rows; return those that stand at a transport header, ascending."""
+    """Read the network header of rows; return those that stand at a transport header."""
     layers = state.layer[rows]
     arp = rows[layers == Layer.ARP]
     if len(arp):
@@ -51,7 +51,7 @@ def to_transport(state: Descent, rows: Rows) -> Rows:
     v6 = rows[layers == Layer.IPV6]
     if not len(v6):
         return v4
-    return np.sort(np.concatenate((v4, _ipv6(state, v6))))
+    return np.concatenate((v4, _ipv6(state, v6)))
 
 
 def _arp(state: Descent, rows: Rows) -> None:
@@ -116,7 +116,7 @@ def _past_options(state: Descent, rows: Rows, at: I64) -> Rows:
     wrapped = _IS_V4_EXTENSION[state.out.proto[rows]]
     if not wrapped.any():
         return rows
-    return np.sort(np.concatenate((rows[~wrapped], _past_extensions(state, rows[wrapped], _IS_V4_EXTENSION))))
+    return np.concatenate((rows[~wrapped], _past_extensions(state, rows[wrapped], _IS_V4_EXTENSION)))
 
 
 def _ipv6(state: Descent, rows: Rows) -> Rows:

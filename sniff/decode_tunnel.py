@@ -25,7 +25,7 @@ _TEREDO_PORT = 3544
 
 
 def open_tunnels(state: Descent, rows: Rows) -> Rows:
-    """Return the rows that now stand at the first layer inside a tunnel, ascending."""
+    """Return the rows that now stand at the first layer inside a tunnel."""
     out = state.out
     rows = np.asarray(rows[out.payload_len[rows] > 0])
     opener = np.where(out.proto[rows] == UDP, _BY_PORT[out.dst_port[rows]], _BY_PROTO[out.proto[rows]])

@@ -117,7 +117,7 @@ def _domain_at(data: U8, names: _Names) -> I64:
     top, second, third = names.tail
     country = gather(data, top, 1)[:, 0] == 2
     sold_below = np.isin(_short_label(data, second), [_as_word(label) for label in _SECOND_LEVEL])
-    return np.asarray(np.where((names.labels > 2) & country & sold_below, third, second))
+    return np.asarray(np.where(country & sold_below, third, second))
 
 
 def _short_label(data: U8, at: I64) -> npt.NDArray[np.uint32]:

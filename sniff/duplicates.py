@@ -144,4 +144,4 @@ def _checksum(packets: PacketBatch) -> np.ndarray[tuple[int], np.dtype[np.uint16
     offset = _CHECKSUM_AT[packets.proto]
     at = packets.l4_at + offset
     captured = (offset > 0) & (at + 2 <= packets.payload_at + packets.payload_cap)
-    return gather(packets.raw.data, at * captured, 2).view(np.uint16)[:, 0] * captured
+    return gather(packets.raw.data, at, 2).view(np.uint16)[:, 0] * captured

@@ -126,10 +126,13 @@ def test_malformed_messages_are_left_out():
     pointer = header + b"\xc0\x0c\0\1\0\1"
     longest = header + (b"\x3f" + b"a" * 63) * 3 + b"\x3d" + b"a" * 61 + b"\0\0\1\0\1"
     too_long = header + (b"\x3f" + b"a" * 63) * 3 + b"\x3e" + b"a" * 62 + b"\0\0\1\0\1"
+    long_label = header + b"\x40" + b"a" * 64 + b"\0\0\1\0\1"
     most_labels = header + b"\1a" * 127 + b"\0\0\1\0\1"
     no_question = good[:4] + b"\0\0" + good[6:]
 
-    assert_as_reference([good, pointer, longest, too_long, most_labels, no_question, b"", header, b"\xff" * 300])
+    assert_as_reference(
+        [good, pointer, longest, too_long, long_label, most_labels, no_question, b"", header, b"\xff" * 300]
+    )
     assert asked(longest, most_labels).qname_len.tolist() == [254, 254]
 
 
