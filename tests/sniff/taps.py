@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import json
 import os
 import shutil
 import socket
@@ -31,6 +32,12 @@ def missing() -> str:
 def ip(*command: str) -> None:
     """Change the interfaces in the namespace of this thread, as the command of that name does."""
     subprocess.run(["ip", *command], check=True, capture_output=True)
+
+
+def promiscuity(name: str) -> int:
+    """Return how many listeners want an interface to pass on everything."""
+    shown = subprocess.run(["ip", "-d", "-j", "link", "show", name], check=True, capture_output=True)
+    return int(json.loads(shown.stdout)[0]["promiscuity"])
 
 
 def make_pair() -> None:

@@ -100,22 +100,42 @@ def test_noise_ends_at_once() -> None:
     assert found_by_lanes(data) == plain_walk(data, "<")
 
 
-@pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("damage", [False, True])
-def test_lanes_find_the_blocks_of_a_pcapng(order: str, damage: bool) -> None:
-    """The same walk serves pcapng, whose packets may carry blocks of pcapng, and which may be damaged."""
-    inner = enhanced(0, bytes(20), order=order)
-    items = [(ts, inner * 3 + data if ts % 7 == 0 else data) for ts, data in traffic(3)]
-    forged = bytearray(pcapng(items, order))
-    if damage:
-        forged[len(forged) // 2 :: 101] = bytes(len(forged[len(forged) // 2 :: 101]))
-    data = np.frombuffer(bytes(forged), np.uint8)
-    framing = BlockFraming(data, len(data), order)
-    starts, end = find_records(framing, 0)
-
+def plain_block_walk(data: bytes, order: str) -> tuple[list[int], int]:
+    """Find the blocks of a pcapng as its specification reads."""
     found, at = [], 0
-    while at <= framing.last and (after := framing.step_one(at)) != at:
+    while at + 12 <= len(data):
+        (length,) = struct.unpack_from(order + "I", data, at + 4)
+        whole = 12 <= length <= 16 << 20 and length % 4 == 0 and at + length <= len(data)
+        if not whole or struct.unpack_from(order + "I", data, at + length - 4)[0] != length:
+            break
         found.append(at)
-        at = after
-    assert (starts.tolist(), end) == (found, at)
-    assert bool(end < len(data)) == damage
+        at += length
+    return found, at
+
+
+def blocks_by_lanes(data: bytes, order: str) -> tuple[list[int], int]:
+    """Find the blocks of a pcapng with the code under test."""
+    starts, end = find_records(BlockFraming(np.frombuffer(data, np.uint8), len(data), order), 0)
+    return starts.tolist(), end
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_lanes_find_the_blocks_of_a_pcapng(order: str) -> None:
+    """The same walk serves pcapng, also where packets carry blocks of a pcapng."""
+    inner = enhanced(0, bytes(20), order=order)
+    data = pcapng([(ts, inner * 3 + data if ts % 7 == 0 else data) for ts, data in traffic(3)], order)
+
+    assert blocks_by_lanes(data, order) == plain_block_walk(data, order)
+    assert blocks_by_lanes(data, order)[1] == len(data)
+
+
+@pytest.mark.parametrize("field", [4, -4])
+@pytest.mark.parametrize("length", [0, 14, 20, 0xFFFF_FFFC])
+def test_a_wrong_length_at_either_end_of_a_block_ends_the_blocks(field: int, length: int) -> None:
+    """Neither the length in front nor the one behind is believed without the other."""
+    data = bytearray(pcapng(traffic(4)))
+    blocks, _ = plain_block_walk(bytes(data), "<")
+    wrong = len(blocks) * 2 // 3
+    struct.pack_into("<I", data, blocks[wrong if field > 0 else wrong + 1] + field, length)
+
+    assert blocks_by_lanes(bytes(data), "<") == (blocks[:wrong], blocks[wrong])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from nettriage.model.errors import InterfaceError, UsageError
 from sniff.ring import RingSource
 from sniff.source import SourceOptions
 from tests.sniff.forged_captures import rows
-from tests.sniff.taps import FAR, NEAR, QUIET, frame, hear, ip, make_pair, missing, namespace, sender
+from tests.sniff.taps import FAR, NEAR, QUIET, frame, hear, ip, make_pair, missing, namespace, promiscuity, sender
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
@@ -193,6 +194,16 @@ async def test_close_ends_a_source_that_waits(source: RingSource) -> None:
     assert await anext(batches, None) is None
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_interface_is_left_as_it_was_found(wanted: bool) -> None:
+    """Promiscuous reception begins with the source, if it was asked for, and ends with it."""
+    source = RingSource(NEAR, SourceOptions(promiscuous=wanted, **SMALL))
+    during = promiscuity(NEAR)
+    source.close()
+
+    assert (during, promiscuity(NEAR)) == (int(wanted), 0)
+
+
 async def test_an_interface_goes_down_and_comes_up(source: RingSource) -> None:
     """Down is shown, and the same socket hears again when it is up."""
     batches = source.batches()
@@ -217,7 +228,7 @@ async def test_a_carrier_that_is_lost_is_down(source: RingSource) -> None:
 
 
 async def test_an_interface_is_deleted_and_made_anew(source: RingSource) -> None:
-    """Gone is shown, and the interface that takes the name is heard, promiscuously as before."""
+    """Gone is shown, and the interface that takes the name is heard."""
     batches = source.batches()
     ip("link", "del", NEAR)
     await wait_for_state(source, batches, "gone")
@@ -228,6 +239,26 @@ async def test_an_interface_is_deleted_and_made_anew(source: RingSource) -> None
 
     assert rows(await hear(batches, 1))[0][1] == frame(2)
     assert source.counters().reopened == 1
+
+
+async def test_the_successor_is_joined_without_privileges(source: RingSource) -> None:
+    """After the capture was opened the process needs no powers, not even to hear a new interface promiscuously."""
+    batches = source.batches()
+    ip("link", "del", NEAR)
+    await wait_for_state(source, batches, "gone")
+    make_pair()
+    with sender() as tap:
+        os.seteuid(65_534)
+        try:
+            await wait_for_state(source, batches, "up")
+            tap.send(frame(4))
+            heard = rows(await hear(batches, 1))
+        finally:
+            os.seteuid(0)
+
+    assert heard[0][1] == frame(4)
+    assert source.counters().reopened == 1
+    assert promiscuity(NEAR) == 1
 
 
 async def test_an_interface_is_followed_when_it_is_renamed(source: RingSource) -> None:
