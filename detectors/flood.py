@@ -66,22 +66,22 @@ class FloodTuning(Tuning):
 
 def _syn_flood() -> Frames:
     scene = forge.Scene(step_ns=forge.MS)
-    for at in range(1_600):
+    for at in range(1_200):
         source = f"198.51.{at % 100 + 1}.{at // 100 + 1}"
         scene.put(forge.tcp(source, 1024 + at, "10.0.1.9", 80, forge.SYN, seq=at, ident=at))
     return scene.frames()
 
 
 def _busy_service() -> Frames:
-    scene = forge.Scene(step_ns=100_000)
-    for at in range(1_200):
-        scene.session(f"198.51.100.{at % 200 + 1}", "10.0.1.9", 80)
+    scene = forge.Scene(step_ns=forge.MS)
+    for at in range(1_050):
+        scene.query(f"198.51.100.{at % 200 + 1}", "10.0.1.9", 53)
     return scene.frames()
 
 
 def _scan() -> Frames:
-    scene = forge.Scene(step_ns=200_000)
-    for port in range(1, 1_501):
+    scene = forge.Scene(step_ns=forge.MS)
+    for port in range(1, 1_051):
         scene.refused("10.0.0.5", "10.0.1.9", port)
     return scene.frames()
 
@@ -104,9 +104,9 @@ class Flood(Detector):
     tuning: FloodTuning
     reads: ClassVar[frozenset[str]] = frozenset({"new_flows", "tables"})
     examples: ClassVar[tuple[Example, ...]] = (
-        Example("SYNs from 1600 sources, none answered", _syn_flood, fires=True, subject="10.0.1.9"),
-        Example("a busy service with 1200 connections", _busy_service, fires=False),
-        Example("a scan of 1500 ports", _scan, fires=False),
+        Example("SYNs from 1200 sources, none answered", _syn_flood, fires=True, subject="10.0.1.9"),
+        Example("a busy service with 1050 queries", _busy_service, fires=False),
+        Example("a scan of 1050 ports", _scan, fires=False),
     )
     state_limit_bytes: ClassVar[int] = 32 << 20
 

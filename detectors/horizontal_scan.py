@@ -58,7 +58,7 @@ def _sweep() -> Frames:
 
 def _silent_sweep() -> Frames:
     scene = forge.Scene()
-    scene.session("10.0.0.7", "10.0.1.9", 80)
+    scene.session("10.0.0.5", "10.0.1.9", 80)
     for host in range(1, 41):
         scene.syn("10.0.0.5", f"10.0.1.{host}", 22).wait(200 * forge.MS)
     return scene.frames()

@@ -33,12 +33,14 @@ from detectors._kit.ledger import Burst, LedgerPlan
 from detectors._kit.reasons import counted, duration, listed, rate
 from detectors._kit.scancontacts import SCTP, ScanContacts, contacts_at, settled_rows
 from detectors._kit.sequential import Clock
+from detectors._kit.sought import Sought
 from detectors._kit.verdict import ANSWERED, FAILED, Standing, score
 from nettriage.model.addresses import to_text
 from nettriage.model.alert import Attack, BenignCheck, Observation
 from nettriage.model.batch import ARP, V4_PREFIX
 from nettriage.model.columns import U64
 from nettriage.model.detector import Card, Example, Frames
+from nettriage.model.site import Site
 from nettriage.model.slices import Slice
 from nettriage.model.tables import Role, Tables
 from nettriage.model.tuning import Tuning, knob
@@ -122,6 +124,14 @@ def _monitor() -> Frames:
     return scene.frames()
 
 
+def _router_of_a_scan() -> Frames:
+    scene = forge.Scene()
+    for host in range(1, 61):
+        target = f"10.0.1.{host}"
+        scene.syn("10.0.0.5", target, 445).put(forge.arp("10.0.1.254", target))
+    return scene.frames()
+
+
 def _neighbours_that_exist() -> Frames:
     scene = forge.Scene()
     for host in range(1, 31):
@@ -151,9 +161,19 @@ class HostSweep(IncidentDetector):
         Example("echo requests to 40 hosts, four are there", _ping_sweep, fires=True, subject="10.0.0.5"),
         Example("ARP requests for 60 addresses, five are there", _arp_sweep, fires=True, subject="10.0.0.5"),
         Example("a monitor that pings 15 hosts which are there", _monitor, fires=False),
+        Example("a router that looks for the targets of a scan", _router_of_a_scan, fires=False),
         Example("a host that greets 30 neighbours which are there", _neighbours_that_exist, fires=False),
     )
     state_limit_bytes: ClassVar[int] = 48 << 20
+
+    def __init__(self, tuning: Tuning, site: Site) -> None:
+        """Make empty state."""
+        super().__init__(tuning, site)
+        self._sought = Sought()
+
+    def state_bytes(self) -> int:
+        """Return the memory of ledger and of who sought whom."""
+        return super().state_bytes() + self._sought.nbytes
 
     def _plan(self) -> LedgerPlan:
         return LedgerPlan(
@@ -162,6 +182,7 @@ class HostSweep(IncidentDetector):
 
     def _contacts(self, seen: Slice) -> ScanContacts | None:
         events = seen.contacts
+        self._sought.note(events)
         wanted = (events.proto == _ICMP) | (events.proto == ARP) | (events.proto == SCTP)
         wanted |= (events.proto == _ICMPV6) & np.isin(events.port, (_ECHO_V6, _SOLICITATION))
         wanted &= (events.src_lo != V4_PREFIX) & ((events.src_hi | events.src_lo) != 0)
@@ -185,17 +206,22 @@ class HostSweep(IncidentDetector):
 
     def _credible(self, incident: Incident, now_ns: int, tables: Tables) -> bool | None:  # noqa: ARG002 - not needed
         results, question = incident.results, _question(incident)
-        if question.neighbour and self._is_router(incident, tables):
+        if question.neighbour and self._routes(incident, tables):
             return False
         if question is _RARE_QUESTION:
             return True
         limit = self.tuning.answered_share if question.neighbour else self.tuning.ping_answered_share
         return results.count(*ANSWERED) < limit * int(results.counts.sum())
 
-    def _is_router(self, incident: Incident, tables: Tables) -> bool:
+    def _routes(self, incident: Incident, tables: Tables) -> bool:
+        """Return whether the asker is a router, or most of its targets were just sought by somebody else."""
+        cells, hosts = incident.results.cells, tables.hosts
         high, low = (np.array([word], np.uint64) for word in incident.src)
-        row = int(tables.hosts.find(high, low)[0])
-        return row >= 0 and bool(int(tables.hosts.roles[row]) & Role.ROUTER)
+        asker, targets = int(hosts.find(high, low)[0]), hosts.find(cells["hi"], cells["lo"])
+        if asker < 0:
+            return False
+        foreign = self._sought.by_another(hosts.key[targets], int(hosts.key[asker])) & (targets >= 0)
+        return bool(int(hosts.roles[asker]) & Role.ROUTER) or 2 * int(foreign.sum()) > len(cells)
 
     def _account(self, incident: Incident, who: Standing) -> Account:
         results, question = incident.results, _question(incident)
@@ -267,7 +293,12 @@ def _benign(incident: Incident, who: Standing) -> list[BenignCheck]:
         ),
     ]
     if _question(incident).neighbour:
-        rows.append(("a router that serves a scan by others", "its MAC address carries packets of no other address"))
+        rows.append(
+            (
+                "a router that serves a scan by others",
+                "nobody else sought these hosts, and its MAC address carries no others",
+            )
+        )
     return [BenignCheck(hypothesis=hypothesis, rejected_because=because) for hypothesis, because in rows]
 
 

@@ -69,7 +69,7 @@ def _syn_scan() -> Frames:
 
 def _slow_silent_scan() -> Frames:
     scene = forge.Scene()
-    scene.session("10.0.0.7", "10.0.1.9", 80)
+    scene.session("10.0.0.5", "10.0.1.9", 80)
     for port in range(100, 124):
         scene.syn("10.0.0.5", "10.0.1.9", port).wait(15 * forge.S)
     return scene.frames()

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from detectors._kit.history import TargetHistory
 from detectors._kit.sequential import MICRONATS
+from nettriage.model.batch import TcpFlag
 from nettriage.model.columns import I32, I64, U64, Mixer, Rows
 from nettriage.model.slices import ContactEvents, Outcome
 
@@ -40,7 +41,9 @@ class Weights:
     shared_failure: float = 0.2
     """Factor where others failed at the same target: a dead service, not a scan."""
     unsure_refusal: float = 0.5
-    """Factor for a refusal whose direction was repaired; an unsure silence weighs nothing."""
+    """Factor for a refusal whose direction was repaired."""
+    unsure_silence: float = 0.25
+    """Factor for a SYN without an answer on a feed that may not show answers; any other unsure silence is nothing."""
 
 
 @dataclass(slots=True)
@@ -105,7 +108,8 @@ class Evidence:
         contacts = contacts_at(events, at)
         keys = self._mixer(contacts.dst_key, contacts.proto, contacts.port)
         known = self.history.note(keys, contacts.ts_ns, contacts.failed)
-        nats = self._nats(contacts.outcome, contacts.proto, contacts.port, events.sure[at])
+        syn = (events.probe_flags[at] & (TcpFlag.SYN | TcpFlag.ACK)) == TcpFlag.SYN
+        nats = self._nats(contacts, events.sure[at], syn & (contacts.proto == TCP))
         nats = np.where(contacts.failed & known.shared_failure, nats * self._weights.shared_failure, nats)
         popular = ~contacts.failed & (known.served >= POPULAR_SOURCES)
         nats = np.where(popular, self._weights.answered_popular, nats)
@@ -114,15 +118,12 @@ class Evidence:
         return contacts
 
     def _nats(
-        self,
-        outcome: npt.NDArray[np.uint8],
-        proto: npt.NDArray[np.uint16],
-        port: npt.NDArray[np.uint16],
-        sure: npt.NDArray[np.bool_],
+        self, contacts: ScanContacts, sure: npt.NDArray[np.bool_], syn: npt.NDArray[np.bool_]
     ) -> npt.NDArray[np.float64]:
-        weights = self._weights
-        udp = np.where(np.isin(port, UDP_SERVICES), weights.silent_udp_service, weights.silent_udp_other)
-        silent = np.where(proto == UDP, udp, weights.silent) * sure * (1 - self.loss) ** 2
+        weights, outcome = self._weights, contacts.outcome
+        udp = np.where(np.isin(contacts.port, UDP_SERVICES), weights.silent_udp_service, weights.silent_udp_other)
+        trusted = np.where(sure, 1.0, syn * weights.unsure_silence) * (1 - self.loss) ** 2
+        silent = np.where(contacts.proto == UDP, udp, weights.silent) * trusted
         refused = np.where(sure, weights.refused, weights.refused * weights.unsure_refusal)
         nats = np.where((outcome == Outcome.CLOSED) | (outcome == Outcome.BLOCKED), refused, weights.answered)
         return np.where(outcome == Outcome.SILENT, silent, nats)
