@@ -43,12 +43,14 @@ class Headless:
 def run_headless(config: RunConfig, wishes: Headless, stdout_fd: int | None = None) -> int:
     """Open the source, give up privileges, analyse, print; return the exit code.
 
-    Raises NettriageError where the source cannot be opened. A capture found damaged later is analysed as far as
-    it is readable; that, too, is said on stderr, after the summary.
+    Raises NettriageError where the source cannot be opened. That an interface is open is said on stderr. A capture
+    found damaged later is analysed as far as it is readable; that, too, is said on stderr, after the summary.
     """
     run = open_run(config)
     try:
         drop_privileges(keep_net_raw=run.feed.is_live)
+        if run.feed.is_live:
+            sys.stderr.write(f"nettriage: capturing on {run.feed.info.name}\n")
         fd = sys.stdout.fileno() if stdout_fd is None else stdout_fd
         code = asyncio.run(_lines_to(Descriptor(fd), run, wishes))
     finally:
