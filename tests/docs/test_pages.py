@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from docs.generate import DOCS
 from nettriage.cli.arguments import VERBS, run_parser
+from nettriage.model.alert import Alert
 from nettriage.model.errors import ExitCode
 
 ROOT = DOCS.parent
@@ -31,6 +34,15 @@ def test_every_documented_option_exists():
     named = set(re.findall(r"`(--[a-z-]+)", (DOCS / "cli.md").read_text()))
 
     assert named - known == set()
+
+
+def test_the_alert_of_the_readme_is_an_alert():
+    """The shortened record in the README has only keys that an alert record has."""
+    block = re.search(r"```json\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    properties = msgspec.json.schema(Alert)["$defs"]["Alert"]["properties"]
+
+    assert block is not None
+    assert set(json.loads(block[1])) - set(properties) == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

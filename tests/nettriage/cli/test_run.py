@@ -102,6 +102,20 @@ def test_a_stream_is_analysed_like_a_file(scan):
     assert [_brief(alert) for alert in from_stream[:-1]] == [_brief(alert) for alert in from_file[:-1]]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="capturing needs root")
+def test_a_live_run_says_when_it_listens_and_ends_in_order():
+    """The open tap is said on stderr; SIGTERM ends with a summary and 143."""
+    command = [*COMMAND, "lo", "--headless", "--ring-mib", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=BARE) as child:
+        said = child.stderr.readline()
+        child.terminate()
+        out, _ = child.communicate(timeout=30)
+
+    assert said == b"nettriage: capturing on lo\n"
+    assert child.returncode == 143
+    assert json.loads(out.splitlines()[-1])["exit_code"] == 143
+
+
 def _brief(alert):
     return alert["kind"], alert["subject"]["ip"], alert["first_seen"], alert["last_seen"]
 
