@@ -15,7 +15,7 @@ import pcapy
 from nettriage.model.batch import RawBatch
 from nettriage.model.errors import InterfaceError, UsageError
 from nettriage.model.safetext import safe
-from sniff.linktype import to_dlt
+from sniff.linktype import ETHERNET, to_dlt
 
 _NETMASK_UNKNOWN = 0xFFFF_FFFF
 _SNAPLEN = 262_144
@@ -32,10 +32,13 @@ class Sieve:
     """
 
     def __init__(self, expression: str, link_types: Iterable[int]) -> None:
-        """Raise `UsageError` if libpcap cannot compile `expression` for one of the `link_types`."""
+        """Raise `UsageError` if libpcap cannot compile `expression` for one of the `link_types`.
+
+        Where none is known yet it is compiled for Ethernet, so that a typing error shows at once.
+        """
         self._expression = expression
         self._programs: dict[int, pcapy.BPFProgram] = {}
-        for link_type in link_types:
+        for link_type in list(link_types) or [ETHERNET]:
             self._program(link_type)
 
     def __call__(self, batch: RawBatch) -> RawBatch:

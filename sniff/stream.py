@@ -37,7 +37,7 @@ class StreamSource:
     What has arrived is yielded at once, and an empty batch about every 100 ms while nothing does. One buffer
     holds what was read and not parsed yet, so a batch is valid until the next is asked for. What the bytes are
     shows only when they come: it is `batches` that raises `CaptureError` for a stream that is no capture, and
-    `UsageError` for a filter that its link type does not know.
+    `UsageError` for a filter that is good for Ethernet but not for the link type that came.
     """
 
     is_live = False

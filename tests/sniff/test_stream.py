@@ -173,11 +173,16 @@ def _write_all(into: int, data: bytes) -> None:
 
 
 async def test_a_filter_is_applied_and_its_errors_are_told() -> None:
-    """A stream is filtered as a file is; the link type is known only once it has come."""
+    """A typing error shows before anything has come; what the link type does not know, when it comes."""
     arp = [(START_NS, b"\2" * 12 + b"\x08\x06" + bytes(46)), (START_NS, b"\2" * 12 + b"\x08\x00" + bytes(46))]
 
     assert (await feed([pcap(arp)], bpf="arp"))[0] == arp[:1]
-    assert "syntax error" in (await feed([pcap(arp)], bpf="arp or"))[1]
+    with pytest.raises(UsageError, match="syntax error"):
+        StreamSource(0, "stdin", SourceOptions(bpf="arp or"))
+    assert (
+        "filter `ether host 02:00:00:00:00:01`"
+        in (await feed([pcap(arp, link_type=101)], bpf="ether host 02:00:00:00:00:01"))[1]
+    )
 
 
 async def test_link_types_show_as_they_are_described() -> None:
