@@ -49,8 +49,6 @@ def run_headless(config: RunConfig, wishes: Headless, stdout_fd: int | None = No
     run = open_run(config)
     try:
         drop_privileges(keep_net_raw=run.feed.is_live)
-        if run.feed.is_live:
-            sys.stderr.write(f"nettriage: capturing on {run.feed.info.name}\n")
         fd = sys.stdout.fileno() if stdout_fd is None else stdout_fd
         code = asyncio.run(_lines_to(Descriptor(fd), run, wishes))
     finally:
@@ -83,6 +81,8 @@ class _HeadlessRun:
         log = AlertLog(self._wishes.alert_log) if self._wishes.alert_log else None
         if log is not None:
             loop.add_signal_handler(signal.SIGHUP, log.reopen)
+        if self._run.feed.is_live:
+            sys.stderr.write(f"nettriage: capturing on {self._run.feed.info.name}\n")
         try:
             await self._print_all(stdout, [stdout, log] if log else [stdout])
         except BrokenPipeError:
