@@ -21,7 +21,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -31,7 +31,8 @@ from detectors._kit.dns_finding import TunnelFacts, finding
 from detectors._kit.dns_groups import NO_DOMAIN, DnsGroups, GroupView, questions
 from detectors._kit.dns_names import hash_lookups, labels, mean_entropy, text, tool_of
 from detectors._kit.raw_dns import RawDns
-from nettriage.model.alert import Attack
+from detectors._kit.restate import Restatement
+from nettriage.model.alert import Attack, Tool
 from nettriage.model.columns import Mixer, Rows
 from nettriage.model.detector import Card, Detector, Example, Frames
 from nettriage.model.finding import Address, Finding
@@ -45,8 +46,12 @@ from nettriage.model.tuning import Tuning, knob
 _S = 1_000_000_000
 _FINDINGS_PER_TICK = 64
 _INCIDENTS_MAX = 512
-_INCIDENT_BYTES = 6_000
-_RESTATE_NS = 10 * _S
+_TOOL_SHARE = 0.125
+"""Names that betray a tool by its bytes count from an eighth of the volume on."""
+_TOOL_SURE = 0.9
+_LATEST_NAMES = 4
+_DIGEST_FACTOR = 4
+"""Look-ups of digests are let pass up to this multiple of the volume: they carry 20 bytes each, to a fixed length."""
 _WATCH_SHARE = 0.25
 """A group at a quarter of the limit has its names sampled, so that they are at hand when it crosses."""
 _LEG_SHARE = 0.3
@@ -70,22 +75,13 @@ class DnsTunnelTuning(Tuning):
     idle_s: float = knob(1_800.0, "s", lo=60.0, hi=86_400.0, why="half an hour without a long name ends the incident")
 
 
-@dataclass(slots=True)
-class _Incident:
-    """A group that was reported."""
-
-    row: int
-    said: Finding
-    said_ns: int
-
-
 def _tunnelled() -> Frames:
     scene = forge.Scene()
     for number in range(70):
         data = "".join(
-            "abcdefghijklmnopqrstuvwxyz012345"[(number * 7 + at * at * 5 + number * at) % 32] for at in range(56)
+            "abcdefghijklmnopqrstuvwxyz012345"[(number * 7 + at * at * 5 + number * at) % 32] for at in range(54)
         )
-        ask = forge.dns_query(f"{data}.{data[::-1][:30]}.t.example.com", qtype=16, txid=number)
+        ask = forge.dns_query(f"{data}{number:02}.{data[::-1][:30]}.t.example.com", qtype=16, txid=number)
         scene.query("10.0.1.11", "10.0.2.11", 53, ask, forge.dns_reply(ask, b"\x04data")).wait(200 * forge.MS)
     return scene.frames()
 
@@ -131,8 +127,7 @@ class DnsTunnel(Detector):
         self._limits = tuning
         self._groups = DnsGroups(groups=8_192, names=65_536, mix=Mixer(site.mixer_secret))
         self._raw = RawDns()
-        self._incidents: dict[int, _Incident] = {}
-        self._refused = 0
+        self._said = Restatement(_INCIDENTS_MAX, int(tuning.idle_s * _S))
 
     def push(self, seen: Slice) -> None:
         """Count the long questions of a slice."""
@@ -144,34 +139,48 @@ class DnsTunnel(Detector):
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
         """Judge the groups that were touched."""
         view = self._groups.drain(now_ns)
-        judged = []
         if len(view.rows):
             self._groups.watched[view.rows] = view.sub_bytes >= _WATCH_SHARE * self._limits.volume
-            for at in np.flatnonzero(view.sub_bytes >= self._limits.volume):
+            for at in np.flatnonzero(view.sub_bytes >= _TOOL_SHARE * self._limits.volume):
                 found = self._judge(view, int(at), now_ns, tables)
                 if found:
-                    judged.append((found, int(view.rows[at])))
-        return self._raw.tick(now_ns, tables) + self._say(judged, now_ns)
+                    self._said.offer(found)
+        return self._raw.tick(now_ns, tables) + self._said.due(now_ns, _FINDINGS_PER_TICK // 2)
 
     def gauges(self) -> dict[str, Gauge]:
         """Return how full the tables are."""
-        incidents = Gauge(cap=_INCIDENTS_MAX, used=len(self._incidents), refused=self._refused)
-        return {**self._groups.gauges(), "incidents": incidents, "raw tunnels": self._raw.gauge}
+        return {**self._groups.gauges(), "incidents": self._said.gauge, "raw tunnels": self._raw.gauge}
 
     def state_bytes(self) -> int:
         """Return the memory of tables and incidents."""
-        return self._groups.nbytes + self._raw.nbytes + len(self._incidents) * _INCIDENT_BYTES
+        return self._groups.nbytes + self._raw.nbytes + self._said.nbytes
 
     def _judge(self, view: GroupView, at: int, now_ns: int, tables: Tables) -> Finding | None:
         """Return the finding of a group, None where it is no tunnel or only the resolver's leg of one."""
-        limits, row = self._limits, int(view.rows[at])
+        row, volume = int(view.rows[at]), int(view.sub_bytes[at])
         names = [labels(wire) for wire in self._groups.names(row)]
-        entropy = mean_entropy([name[:-2] or name for name in names])
-        shape = view.longest[at] >= limits.label_bytes or view.typed_share[at] >= limits.typed_share
-        if not shape and entropy < limits.entropy:
+        tool = tool_of(names, float(view.null_share[at]))
+        named = tool is not None and tool.confidence >= _TOOL_SURE
+        if volume < self._limits.volume and not named:
             return None
-        if self._asks_for(row, int(view.sub_bytes[at]), now_ns):
+        entropy = mean_entropy([name[:-2] or name for name in self._data_names(row)])
+        typed = view.typed_share[at] >= self._limits.typed_share
+        shaped = typed or view.longest[at] >= self._limits.label_bytes or entropy >= self._limits.entropy
+        digests = not typed and hash_lookups(names)
+        if not (shaped or named) or (digests and volume < _DIGEST_FACTOR * self._limits.volume):
             return None
+        if self._asks_for(row, volume, now_ns):
+            return None
+        return self._found(view, at, tables, tool, entropy, digests=digests)
+
+    def _data_names(self, row: int) -> list[list[bytes]]:
+        """Return the labels of the latest sampled names; the first ones are often a handshake."""
+        return [labels(wire) for wire in self._groups.names(row)[-_LATEST_NAMES:]]
+
+    def _found(
+        self, view: GroupView, at: int, tables: Tables, tool: Tool | None, entropy: float, *, digests: bool
+    ) -> Finding:
+        limits, row = self._limits, int(view.rows[at])
         client, resolver = self._groups.ends(row)
         domain = self._domain(row)
         return finding(
@@ -180,8 +189,7 @@ class DnsTunnel(Detector):
                 domain=domain, first_ns=int(self._groups.first_ns[row]), last_ns=int(self._groups.last_ns[row]),
                 unique=int(view.unique[at]), sub_bytes=int(view.sub_bytes[at]), queries=int(view.queries[at]),
                 typed_share=float(view.typed_share[at]), longest=int(view.longest[at]), entropy=entropy,
-                tool=tool_of(names, float(view.null_share[at])), only_resolver=_is_resolver(client, tables),
-                digests=hash_lookups(names) and view.typed_share[at] < limits.typed_share,
+                tool=tool, only_resolver=_is_resolver(client, tables), digests=digests,
                 allowed=domain.lower() in self.site.tunnel_domains,
                 limits=(limits.volume, limits.label_bytes, limits.typed_share, limits.entropy),
             )
@@ -207,31 +215,6 @@ class DnsTunnel(Detector):
         legs = self._legs(row)
         legs = legs[self._groups.client_key[legs] == self._groups.resolver_key[row]]
         return self._groups.ends(int(legs[0]))[1] if len(legs) else None
-
-    def _say(self, judged: list[tuple[Finding, int]], now_ns: int) -> list[Finding]:
-        said: list[Finding] = []
-        for found, row in judged:
-            known = self._incidents.get(found.key)
-            if known is None and len(self._incidents) >= _INCIDENTS_MAX:
-                self._refused += 1
-            elif len(said) < _FINDINGS_PER_TICK // 2 and (known is None or _is_news(found, known, now_ns)):
-                self._incidents[found.key] = _Incident(row, found, now_ns)
-                said.append(found)
-        return said + self._closed(now_ns, _FINDINGS_PER_TICK // 2 - len(said))
-
-    def _closed(self, now_ns: int, most: int) -> list[Finding]:
-        over: list[Finding] = []
-        for key, incident in list(self._incidents.items()):
-            held = int(self._groups.keys[incident.row]) == key
-            last_ns = int(self._groups.last_ns[incident.row]) if held else incident.said.last_ns
-            if now_ns - last_ns > self._limits.idle_s * _S and len(over) < most:
-                over.append(replace(incident.said, closed=True, last_ns=last_ns))
-                del self._incidents[key]
-        return over
-
-
-def _is_news(found: Finding, known: _Incident, now_ns: int) -> bool:
-    return found.score != known.said.score or now_ns - known.said_ns >= _RESTATE_NS
 
 
 def _is_resolver(client: Address, tables: Tables) -> bool:

@@ -21,7 +21,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -30,6 +30,7 @@ from detectors._kit import forge
 from detectors._kit.echo_finding import Rule, finding
 from detectors._kit.echo_pairs import COUNTERS, EchoPairs, PairView
 from detectors._kit.echoes import RequestTable, echoes
+from detectors._kit.restate import Restatement
 from nettriage.model.alert import Attack
 from nettriage.model.columns import Mixer, Rows
 from nettriage.model.detector import Card, Detector, Example, Frames
@@ -44,8 +45,6 @@ _S = 1_000_000_000
 _PACKETS_PER_SLICE = 16_384
 _FINDINGS_PER_TICK = 64
 _INCIDENTS_MAX = 1_024
-_RESTATE_NS = 10 * _S
-_INCIDENT_BYTES = 5_000
 _PING_SIZES = 5
 """Different payload sizes of one pair that ordinary pings and monitors stay at or below."""
 _VARIED_SHARE = 0.6
@@ -74,19 +73,10 @@ class IcmpTunnelTuning(Tuning):
     idle_s: float = knob(1_800.0, "s", lo=60.0, hi=86_400.0, why="half an hour without an echo ends the incident")
 
 
-@dataclass(slots=True)
-class _Incident:
-    """A pair that was reported, until it falls silent."""
-
-    row: int
-    said: Finding
-    said_ns: int
-
-
 def _tunnelled() -> Frames:
     scene = forge.Scene()
     for seq in range(20):
-        up, down = (bytes([seq, side]) + bytes(range(seq, seq + 70 + 9 * seq)) for side in (1, 2))
+        up, down = (bytes([seq, side]) + bytes((seq + at) % 256 for at in range(70 + 9 * seq)) for side in (1, 2))
         scene.put(forge.icmp_echo("10.0.1.11", "192.0.2.9", 7, seq, up))
         scene.put(forge.icmp_echo("192.0.2.9", "10.0.1.11", 7, seq, down, reply=True)).wait(50 * forge.MS)
     return scene.frames()
@@ -137,9 +127,8 @@ class IcmpTunnel(Detector):
         self._mix = Mixer(site.mixer_secret)
         self._requests = RequestTable(16_384)
         self._pairs = EchoPairs(4_096, self._mix)
-        self._incidents: dict[int, _Incident] = {}
+        self._said = Restatement(_INCIDENTS_MAX, int(tuning.idle_s * _S))
         self._beyond = 0
-        self._refused = 0
 
     def push(self, seen: Slice) -> None:
         """Match and count the echo packets of a slice."""
@@ -151,21 +140,24 @@ class IcmpTunnel(Detector):
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
         """Judge the pairs that were touched, and close those that fell silent."""
         view = self._pairs.drain()
-        judged = [(self._judge(view, int(at), tables), int(view.rows[at])) for at in self._suspicious(view)]
-        return self._say(now_ns, [(found, row) for found, row in judged if found])
+        for at in self._suspicious(view).tolist():
+            rules = self._rules(view, at, tables)
+            if rules:
+                self._said.offer(finding(self._pairs, int(view.rows[at]), rules))
+        return self._said.due(now_ns, _FINDINGS_PER_TICK)
 
     def gauges(self) -> dict[str, Gauge]:
         """Return how full the tables are, and how many packets were left out."""
         return {
             "echo requests": self._requests.gauge,
             "echo pairs": self._pairs.gauge,
-            "incidents": Gauge(cap=_INCIDENTS_MAX, used=len(self._incidents), refused=self._refused),
+            "incidents": self._said.gauge,
             "echo packets a slice": Gauge(cap=_PACKETS_PER_SLICE, used=0, refused=self._beyond),
         }
 
     def state_bytes(self) -> int:
         """Return the memory of tables and incidents."""
-        return self._requests.nbytes + self._pairs.nbytes + len(self._incidents) * _INCIDENT_BYTES
+        return self._requests.nbytes + self._pairs.nbytes + self._said.nbytes
 
     def _suspicious(self, view: PairView) -> Rows:
         limits = self._limits
@@ -175,11 +167,6 @@ class IcmpTunnel(Detector):
         found |= view["varied"] >= limits.varied_requests
         found |= view["orphans"] >= limits.orphan_replies
         return np.flatnonzero(found)
-
-    def _judge(self, view: PairView, index: int, tables: Tables) -> Finding | None:
-        """Return the finding of a suspicious pair, None where no rule holds after all."""
-        rules = self._rules(view, index, tables)
-        return finding(self._pairs, int(view.rows[index]), rules) if rules else None
 
     def _rules(self, view: PairView, index: int, tables: Tables) -> list[Rule]:
         limits = self._limits
@@ -214,28 +201,3 @@ class IcmpTunnel(Detector):
             words = f"{seen['orphans']:,} replies that nobody asked for"
             rules.append(Rule("unasked replies", seen["orphans"], "replies", limits.orphan_replies, 42, words))
         return rules
-
-    def _say(self, now_ns: int, judged: list[tuple[Finding, int]]) -> list[Finding]:
-        said: list[Finding] = []
-        for found, row in judged:
-            known = self._incidents.get(found.key)
-            if known is None and len(self._incidents) >= _INCIDENTS_MAX:
-                self._refused += 1
-            elif len(said) < _FINDINGS_PER_TICK and (known is None or _is_news(found, known, now_ns)):
-                self._incidents[found.key] = _Incident(row, found, now_ns)
-                said.append(found)
-        return said + self._closed(now_ns, _FINDINGS_PER_TICK - len(said))
-
-    def _closed(self, now_ns: int, most: int) -> list[Finding]:
-        over: list[Finding] = []
-        for key, incident in list(self._incidents.items()):
-            held = int(self._pairs.keys[incident.row]) == key
-            last_ns = int(self._pairs.last_ns[incident.row]) if held else incident.said.last_ns
-            if now_ns - last_ns > self._limits.idle_s * _S and len(over) < most:
-                over.append(replace(incident.said, closed=True, last_ns=last_ns))
-                del self._incidents[key]
-        return over
-
-
-def _is_news(found: Finding, known: _Incident, now_ns: int) -> bool:
-    return found.score != known.said.score or now_ns - known.said_ns >= _RESTATE_NS

@@ -38,6 +38,7 @@ from detectors._kit.proxy_finding import finding
 from detectors._kit.proxy_role import ProxyFacts, Verdict, judge
 from detectors._kit.proxy_speech import recognised, suspects
 from detectors._kit.proxy_talk import ABSOLUTE_URI
+from detectors._kit.restate import worth_saying
 from nettriage.model.alert import Attack
 from nettriage.model.detector import Card, Detector, Example, Frames
 from nettriage.model.finding import Finding
@@ -53,8 +54,6 @@ _PARSES_PER_TICK = 2_048
 _ONWARD_PER_TICK = 256
 _FINDINGS_PER_TICK = 64
 _SEARCH_AGES_NS = (0, _S, 4 * _S)
-_RESTATE_NS = 10 * _S
-"""A proxy whose volumes grew says so at most this often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +218,10 @@ class InternalProxy(Detector):
         return said
 
     def _grew(self, server: Server, now_ns: int, tables: Tables) -> bool:
-        return now_ns - server.said_ns >= _RESTATE_NS and _volume(server, tables) != server.said_bytes
+        volume = _volume(server, tables)
+        return volume != server.said_bytes and worth_saying(
+            now_ns - server.said_ns, now_ns - server.last_ns, volume, server.said_bytes
+        )  # fmt: skip
 
     def _verdict(self, server: Server) -> Verdict:
         addr = server.end.addr

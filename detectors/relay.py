@@ -34,6 +34,7 @@ from detectors._kit.meeting import Candidate
 from detectors._kit.relay_book import Relay, RelayBook
 from detectors._kit.relay_finding import Hops, finding
 from detectors._kit.relay_role import RelayFacts, Role, judge
+from detectors._kit.restate import worth_saying
 from detectors._kit.twin_check import Pair, Proof, pair_at, shared_host, token_pair
 from detectors._kit.twin_finder import TwinFinder
 from detectors._kit.twin_proof import Judgement, weigh
@@ -53,7 +54,6 @@ _FINDINGS_PER_TICK = 64
 _PENDING_MAX = 128
 _PENDING_NS = 120 * _S
 _RECHECK_NS = _S
-_RESTATE_NS = 10 * _S
 _READABLE = (b"GET ", b"POST", b"HEAD", b"PUT ", b"\x16\x03")
 """How streams of HTTP and TLS begin."""
 
@@ -209,8 +209,6 @@ class RelayDetector(Detector):
         for relay in list(self._book.relays.values()):
             if len(said) >= _FINDINGS_PER_TICK:
                 break
-            if not relay.changed and now_ns - relay.said_ns < _RESTATE_NS:
-                continue
             self._say_one(relay, now_ns, tables, said)
         return said
 
@@ -218,14 +216,18 @@ class RelayDetector(Detector):
         """Say a relay that is news; the middle of a chain is closed, its first relay speaks."""
         volume = _freshen(relay, tables)
         closed = now_ns - relay.last_ns > self._limits.idle_s * _S
-        news = relay.changed or volume != relay.said_bytes or closed
+        grew = volume != relay.said_bytes and worth_saying(
+            now_ns - relay.said_ns, now_ns - relay.last_ns, volume, relay.said_bytes
+        )  # fmt: skip
+        if not (relay.changed or grew or closed):
+            return
         joined = not relay.is_first
-        relay.changed, relay.said_ns, relay.said_bytes = False, now_ns, volume
-        if news and (relay.said or not joined):
+        relay.changed, relay.said_bytes = False, volume
+        if relay.said or not joined:
             hops = self._hops(relay)
             role = self._role(relay, hops)
             said.append(finding(relay, role, hops, self._lags, tables, joined=joined, closed=closed or joined))
-            relay.said = not joined
+            relay.said, relay.said_ns = not joined, now_ns
         if closed:
             for pair in relay.pairs:
                 self._lags.forget(pair)

@@ -17,6 +17,8 @@ _START_NS = 2_000_000_000
 _OVERLAP_MIN = 0.8
 _SURE_BYTES = 200
 """Equal bytes, both directions together, that no two sessions of one protocol begin with by habit."""
+_SURE_TURNS, _SURE_TURN_BYTES = 8, 48
+"""Fewer bytes do where each side spoke this often: a handshake has two or three turns, typing has many."""
 _FIRST_BYTES = 16
 TOKEN_BYTES = 32
 """Bytes of a token that are known to be equal."""
@@ -181,11 +183,14 @@ class Comparison:
     """No byte differs where both are known."""
     compared: int
     both_ways: bool
+    turns: int
+    """Payload packets of the most silent side of the two flows."""
 
     @property
     def sure(self) -> bool:
         """Whether that much equality shows a relay by itself."""
-        return self.equal and self.both_ways and self.compared >= _SURE_BYTES
+        enough = _SURE_TURN_BYTES if self.turns >= _SURE_TURNS else _SURE_BYTES
+        return self.equal and self.both_ways and self.compared >= enough
 
 
 def compare(tables: Tables, pair: Pair, skips: Skips) -> Comparison:
@@ -194,14 +199,15 @@ def compare(tables: Tables, pair: Pair, skips: Skips) -> Comparison:
     streams = [_streams(tables, leg, side, skips) for leg, side in _legs(pair)]
     (into, out_of), (back_into, onward) = streams
     if into[:_SURE_BYTES] == out_of[:_SURE_BYTES]:
-        return Comparison(False, 0, False)  # both directions alike: a heartbeat, which crosses with any other
+        return Comparison(False, 0, False, 0)  # both directions alike: a heartbeat, which crosses with any other
     for one, other in ((into, onward), (out_of, back_into)):
         length = min(len(one), len(other))
         if one[:length] != other[:length]:
-            return Comparison(False, compared, False)
+            return Comparison(False, compared, False, 0)
         compared += length
         ways += length >= _FIRST_BYTES
-    return Comparison(True, compared, ways == 2)
+    turns = min(int(tables.flows.payload_packets[leg.row].min()) for leg in (pair.inner, pair.outer))
+    return Comparison(True, compared, ways == 2, turns)
 
 
 def _legs(pair: Pair) -> tuple[tuple[NotedFlow, int], tuple[NotedFlow, int]]:

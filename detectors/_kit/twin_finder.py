@@ -19,7 +19,7 @@ from .twin_check import Handshake, Proof, Skips
 from .twin_map import TwinMap
 
 _TCP = 6
-_START_BYTES = 24
+_START_BYTES = 16
 _HEAD_WIDTH = 48
 _VOLUME_MIN = 200
 """Payload bytes each way below which equal volumes mean nothing."""
@@ -111,7 +111,7 @@ class TwinFinder:
     def _by_start(
         self, tables: Tables, rows: Rows, slots: Rows, head: tuple[U8, U8], now_ns: int
     ) -> list[Candidate]:  # fmt: skip
-        """Meet flows whose first 24 bytes are equal crosswise at a shared host."""
+        """Meet flows whose first 16 bytes are equal crosswise at a shared host."""
         length = tables.prefixes.length[slots]
         head, length = self._behind_handshakes(tables, rows, slots, head, length)
         ready = (length >= _START_BYTES).all(axis=1) & (self._started[rows] != tables.flows.serial[rows])
