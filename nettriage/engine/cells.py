@@ -11,10 +11,13 @@ from sniff.packet_clock import PacketClock
 
 GRID_NS = 250_000_000
 """Cells end on multiples of this: four judgements a second are as many as the screens show."""
-CELL_PACKETS = 64
-"""Packets that make a cell worth a judgement of its own."""
+FULL_PACKETS = 1_024
+"""A cell with so many packets ends at the next grid line: judging costs some ms, so thinner cells would cost more
+than their packets."""
+FAIR_PACKETS, FAIR_NS = 64, 1_000_000_000
+"""A cell with so many ends a second after it began: a loud scan alone has more, and is judged within a second."""
 CELL_MAX_NS = 2_000_000_000
-"""A thinner cell is judged after this, so that a quiet link is never more than two seconds behind."""
+"""A thinner cell ends after this, so that a quiet link is never more than two seconds behind."""
 IDLE_SHARE = 16
 """After silence the next empty cell lasts 1/16 of it: an hour of nothing costs about a hundred judgements, and
 every deadline is met within 6 % of its length."""
@@ -23,8 +26,8 @@ every deadline is met within 6 % of its length."""
 class CellClock:
     """The packet clock, cut into cells.
 
-    A cell ends at the first multiple of `GRID_NS` after which it holds `CELL_PACKETS`, or `CELL_MAX_NS` after it
-    began. Packets belong to cells by the running maximum of their time, so disorder moves no boundary.
+    A cell ends at the first multiple of `GRID_NS` at which it is old enough for the packets that it holds. Packets
+    belong to cells by the running maximum of their time, so disorder moves no boundary.
     """
 
     def __init__(self) -> None:
@@ -37,6 +40,11 @@ class CellClock:
     def now_ns(self) -> int | None:
         """Running maximum of believed packet times; None before the first."""
         return self._clock.now_ns
+
+    @property
+    def jumps(self) -> int:
+        """Times that the clock was stepped, or a timestamp was not believed."""
+        return self._clock.jumps
 
     def split(self, ts_ns: I64) -> Iterator[tuple[int, list[int]]]:
         """Cut the rows of a batch at cell ends: yield (end row, ends of cells that come right before that row).
@@ -90,8 +98,11 @@ class CellClock:
         return ends
 
     def _due(self) -> int:
-        if self._count >= CELL_PACKETS:
-            return max(self._last_grid_ns, self._start_ns) + GRID_NS
+        next_line_ns = max(self._last_grid_ns, self._start_ns) + GRID_NS
+        if self._count >= FULL_PACKETS:
+            return next_line_ns
+        if self._count >= FAIR_PACKETS:
+            return max(next_line_ns, self._start_ns + FAIR_NS)
         if self._count:
             return self._start_ns + CELL_MAX_NS
         idle_ns = self._start_ns - self._last_grid_ns

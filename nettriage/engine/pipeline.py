@@ -12,7 +12,7 @@ from nettriage.engine.alert_book import AlertBook, Incident
 from nettriage.engine.cells import CellClock
 from nettriage.engine.evidence import Evidence
 from nettriage.engine.packet_history import Kept
-from nettriage.engine.record import Moment, visibility_of
+from nettriage.engine.record import Moment
 from nettriage.engine.times import rfc3339
 from nettriage.model.alert import Alert
 from nettriage.model.alert import Evidence as EvidenceRecord
@@ -90,7 +90,7 @@ class Pipeline:
         if self._first_ns is None or self.now_ns is None:
             return WindowInfo()
         return WindowInfo(
-            first_packet=rfc3339(self._first_ns), last_packet=rfc3339(self.now_ns), jumps=self.health.clock_jumps
+            first_packet=rfc3339(self._first_ns), last_packet=rfc3339(self.now_ns), jumps=self._clock.jumps
         )
 
     def push(self, raw: RawBatch) -> list[Alert]:
@@ -170,7 +170,7 @@ class Pipeline:
             self._judge_at(now_ns)
 
     def _judge_at(self, now_ns: int) -> None:
-        moment = Moment(now_ns, self.tables, visibility_of(self.tables))
+        moment = Moment(now_ns, self.tables)
         self._follow_evidence()
         for detector in tuple(self._active):
             findings = self._guarded(detector, [], detector.tick, now_ns, self.tables)

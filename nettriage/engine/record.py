@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -40,13 +41,17 @@ def trust(seen: Visibility) -> float:
     return (1.0 - (seen.loss or 0.0)) * (1.0 - ONE_WAY_WEIGHT * (seen.one_way or 0.0))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Moment:
     """What one judgement shares between its records."""
 
     now_ns: int
     tables: Tables
-    visibility: Visibility
+
+    @cached_property
+    def visibility(self) -> Visibility:
+        """How well the sensor sees, measured once and only where something is recorded."""
+        return visibility_of(self.tables)
 
 
 @dataclass(frozen=True, slots=True)

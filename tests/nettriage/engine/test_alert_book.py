@@ -31,13 +31,15 @@ class Desk:
 
     def fold(self, finding: Finding, now_s: int = 10, seen: Visibility | None = None) -> Alert:
         """Fold a finding at a packet time."""
-        moment = Moment(now_s * S, self._tables, seen or Visibility())
+        moment = Moment(now_s * S, self._tables)
+        if seen is not None:
+            moment.__dict__["visibility"] = seen
         incident, new = self.book.incident(Knocks.card, finding, moment.now_ns)
         return self.book.write(incident, finding, moment, 0, new=new)
 
     def tidy(self, now_s: int) -> list[Alert]:
         """Tidy at a packet time."""
-        return self.book.tidy(Moment(now_s * S, self._tables, Visibility()))
+        return self.book.tidy(Moment(now_s * S, self._tables))
 
 
 def test_findings_of_one_key_are_one_incident() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nettriage.engine.cells import CELL_MAX_NS, CELL_PACKETS, GRID_NS, IDLE_SHARE, CellClock
+from nettriage.engine.cells import CELL_MAX_NS, FAIR_NS, FAIR_PACKETS, FULL_PACKETS, GRID_NS, IDLE_SHARE, CellClock
 
 S = 1_000_000_000
 START = 1_700_000_000 * S
@@ -26,9 +26,19 @@ def ends_of(ts_ns: list[int], size: int | None = None) -> list[tuple[int, int]]:
 
 def test_a_busy_cell_ends_at_the_next_grid_line() -> None:
     """A cell with enough packets ends at the first multiple of 250 ms after them, before the next packet."""
-    busy = [START + n for n in range(CELL_PACKETS)]
+    busy = [START + n for n in range(FULL_PACKETS)]
 
-    assert ends_of([*busy, START + GRID_NS + 5]) == [(CELL_PACKETS, START + GRID_NS)]
+    assert ends_of([*busy, START + GRID_NS + 5]) == [(FULL_PACKETS, START + GRID_NS)]
+    assert ends_of([*busy[1:], START + GRID_NS + 5]) == []
+
+
+def test_a_fair_cell_ends_after_a_second() -> None:
+    """Fewer packets wait for a second, or for the grid line after the packet that made them enough."""
+    early = [START + n for n in range(FAIR_PACKETS)]
+    late = [START, *(START + 5 * GRID_NS + n for n in range(FAIR_PACKETS - 1))]
+
+    assert ends_of([*early, START + 9 * GRID_NS])[0] == (FAIR_PACKETS, START + FAIR_NS)
+    assert ends_of([*late, START + 7 * GRID_NS])[0] == (FAIR_PACKETS, START + 6 * GRID_NS)
 
 
 def test_a_thin_cell_ends_after_its_longest_time() -> None:
