@@ -10,7 +10,7 @@ from tui import figures
 from tui.actions import footer
 from tui.lines import Line, Span, fit, line_width, span, width_of
 from tui.painting import palette_of, to_strip
-from tui.session import Session
+from tui.session import Session, short_name
 
 _BADGES = {
     "waiting": ("badge-calm", "WAITING"), "live": ("badge-ok", "LIVE"), "replay": ("badge-busy", "REPLAY"),
@@ -49,7 +49,7 @@ class Bar(Widget):
 def status_line(session: Session, now: float, width: int, glyphs: dict[str, str]) -> Line:
     """Return badge, source, rate, drops by cause, flags, tables and clock; what matters least goes first."""
     update = session.update
-    left: list[Line] = [(_badge(session, now, glyphs), span(f" {_source(session)}", "strong"))]
+    left: list[Line] = [(_badge(session, now, glyphs), span(f" {short_name(session)}", "strong"))]
     if update is None:
         return fit(left[0], width)
     parts: list[tuple[int, Line]] = [
@@ -96,11 +96,6 @@ def _progress(update: Update) -> float | None:
     if not source.size_bytes or source.done_bytes is None:
         return None
     return min(100.0 * source.done_bytes / source.size_bytes, 100.0)
-
-
-def _source(session: Session) -> str:
-    name = session.update.source.name if session.update else session.source_name
-    return name.rpartition("/")[2] or name
 
 
 def _drops(update: Update, *, wide: bool) -> Line:

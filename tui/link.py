@@ -47,6 +47,7 @@ class SensorLink:
         """Own `sock`; nothing is read before `listen`."""
         self._socket = sock
         self._writer: asyncio.StreamWriter | None = None
+        self._gone = False
         self._questions: dict[int, asyncio.Future[Answer]] = {}
         self._numbers = count(1)
 
@@ -86,16 +87,15 @@ class SensorLink:
         if self._writer is None:
             self._socket.close()
             return
-        if not self._writer.is_closing():
-            self._writer.write(encode(Stop()))
-            self._writer.close()
+        self._writer.write(encode(Stop()))
+        self._writer.close()
         try:
             await asyncio.wait_for(self._writer.wait_closed(), 1.0)
         except (OSError, TimeoutError):
             self._writer.transport.abort()
 
     async def _ask(self, question: Callable[[int], Message]) -> Answer:
-        if self._writer is None or self._writer.is_closing():
+        if self._writer is None or self._gone:
             raise LinkError("the sensor is gone")
         if len(self._questions) >= QUESTIONS_MAX:
             raise LinkError("too many questions are waiting for the sensor")
@@ -125,8 +125,7 @@ class SensorLink:
         for future in self._questions.values():
             if not future.done():
                 future.set_exception(LinkError("the sensor is gone"))
-        if self._writer is not None:
-            self._writer.close()
+        self._gone = True
 
 
 def _checked(answer: Answer, kind: type[T]) -> T:

@@ -9,7 +9,7 @@ from tui.drill import Drill
 from tui.hexdump import hexdump
 from tui.incident_book import tally
 from tui.lines import Line, line, span, wrap
-from tui.session import Session
+from tui.session import Session, short_name
 from tui.wording import SEVERITY_WORDS, is_path, kind_words
 
 WATCHED = "ports, hosts, sweeps, proxies, relays, DNS and ICMP tunnels, floods"
@@ -38,9 +38,9 @@ def no_alerts(session: Session, now: float, width: int) -> list[Line]:
     if mode == "no packets":
         return _no_packets(session, now, width)
     if mode in ("finished", "failed", "sensor lost"):
-        return wrap(f"Nothing to report in {update.source.name}: {seen}.", width, "text")
+        return wrap(f"Nothing to report in {short_name(session)}: {seen}.", width, "text")
     running = figures.stopwatch(session.running_s(now))
-    rows = wrap(f"No incidents yet. Watching {update.source.name} for {running}: {seen}.", width, "text")
+    rows = wrap(f"No incidents yet. Watching {short_name(session)} for {running}: {seen}.", width, "text")
     return [*rows, *wrap(f"Looked for: {WATCHED}.", width, "muted")]
 
 

@@ -50,7 +50,7 @@ def _summary(alert: Alert, width: int, glyphs: Glyphs, now: float | None) -> lis
         right = (("  ", "text"), (spark(alert.timeline.counts, TIMELINE_CELLS, glyphs["spark"]), "series-0"), *right)
     if room >= 0:
         return [justify((*head, *way), right, width)]
-    return [justify(head, right, width), fit((("    ", "text"), *way), width)]
+    return [justify(head, right, width), fit((("  ", "text"), *way), width)]
 
 
 def _way(alert: Alert, glyphs: Glyphs) -> Line:

@@ -125,3 +125,9 @@ class Session:
     def running_s(self, now: float) -> float:
         """Return seconds since the first update."""
         return 0.0 if self._started_at is None else now - self._started_at
+
+
+def short_name(session: Session) -> str:
+    """Return the interface, or the name of the file without its folders."""
+    name = session.update.source.name if session.update else session.source_name
+    return name.rpartition("/")[2] or name

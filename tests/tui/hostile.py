@@ -10,7 +10,7 @@ from tests.tui.made import alert, flow_rows, packet_rows
 CORPUS = (
     "\x1b]52;c;cm0gLXJmIH4=\x07", "\x1b]2;owned\x1b\\", "\x1b[2J\x1b[1;1H", "\x1bc", "\x9b31mred", "\x9d0;title\x9c",
     "\x1b[?1049l", "\x1bP$q\x1b\\", "nul\x00nul", "back\x08\x08\x08", "bell\x07", "tab\there", "cr\rlf\n", "del\x7f",
-    "\u202egnp.exe", "zero\u200bwidth", "\ufeffbom", "lone\udc9bsurrogate", "line\u2028separator",
+    "\u202egnp.exe", "zero\u200bwidth", "\ufeffbom", "line\u2028separator",
     "a[/nope]b", '[x="y]', "[@click=app.quit]click[/]", "[bold red]x", "[b", "trail\\",
     "[@click=app.simulate_key('q')]q",
     "{0.__class__}", "%s%n", "日本語テスト" * 12, "é\u0301\u0301\u0301", "x" * 5000,

@@ -31,8 +31,9 @@ def test_everything_known_is_said() -> None:
 
     for words in (
         "tried 1,024 ports", "distinct ports", "limit", "10.2×", "would not alert if", "open 4: 22 80 445 8080!",
-        "closed 812", "opened 10.1.9.5:445", "masscan", "approved scanner? No:", "loss 0.02%", "is 10.1.7.31 an approved",
-        "tcp.flags.syn == 1", "tcp-syn", "1:wCb3OG7yAFWelaUydu0D+125CLM=", "12 packets kept", "PT-CR-327", "T1046",
+        "closed 812", "opened 10.1.9.5:445", "masscan", "approved scanner? No:", "loss 0.02%",
+        "is 10.1.7.31 an approved", "tcp.flags.syn == 1", "tcp-syn", "1:wCb3OG7yAFWelaUydu0D+125CLM=",
+        "12 packets kept", "PT-CR-327", "T1046",
     ):  # fmt: skip
         assert words in text.replace("\n           ", " "), words
 

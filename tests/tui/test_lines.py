@@ -33,6 +33,11 @@ def test_unprintable_text_becomes_a_visible_escape() -> None:
     assert role == "hostile"
 
 
+def test_lone_surrogates_are_made_visible() -> None:
+    """What was bytes that are no text can be drawn."""
+    assert span("a\udc9bb") == ("a\\x9bb", "hostile")
+
+
 def test_wrap_keeps_every_word_and_the_width() -> None:
     """Long texts wrap at spaces, longer words anywhere; nothing is lost."""
     text = "tcp[tcpflags] & (tcp-syn|tcp-ack) == tcp-syn and " + "y" * 30
