@@ -56,6 +56,7 @@ class StateTables:
         self.services: tables.ServiceTable = services
         self.prefixes: tables.PrefixTable = prefixes
         self._flow_table = flows
+        self.health = CaptureHealth()
         self._feed = feed
         self._measured: tuple[int, Visibility] = (-1, Visibility())
 

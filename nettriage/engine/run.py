@@ -124,12 +124,20 @@ class Run:
         self.feed.close()
 
     def _taken(self, raw: RawBatch) -> list[Alert]:
+        self._tell_detectors()
         if len(raw):
             self.packets += len(raw)
             self.bytes += int(raw.wire_len.sum())
             return self.pipeline.push(raw)
         now_ns = self.feed.packet_now_ns()
         return [] if now_ns is None else self.pipeline.advance(now_ns)
+
+    def _tell_detectors(self) -> None:
+        """Let detectors know what the source lost so far: only the source can."""
+        told, counters = self.pipeline.tables.health, self.feed.counters()
+        told.received = self.packets
+        told.kernel_drops, told.nic_drops = counters.kernel_drops, counters.nic_drops
+        told.interface_state = counters.interface_state
 
 
 async def _result(coming: asyncio.Future[RawBatch | None]) -> RawBatch | None:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nettriage.model.columns import I32, I64, U64, Rows
+from nettriage.model.health import CaptureHealth
 from nettriage.model.safetext import SafeStr
 
 PREFIX_BYTES = 2_048
@@ -203,6 +204,8 @@ class Tables(Protocol):
     flows: FlowTable
     services: ServiceTable
     prefixes: PrefixTable
+    health: CaptureHealth
+    """What the source told last of packets received and dropped and of its interface; written by the engine."""
 
     @property
     def one_way_share(self) -> float | None:
