@@ -73,7 +73,8 @@ class Sensor:
     def kill(self) -> None:
         """End it for good."""
         self._child.kill()
-        self._child.wait()
+        self._reader.join(timeout=10)
+        self._child.communicate()
 
     def _read(self) -> None:
         assert self._child.stdout is not None
