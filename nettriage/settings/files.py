@@ -27,15 +27,26 @@ def invoking_uid(environ: Mapping[str, str] = os.environ) -> int:
 
 
 def user_file(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the settings file of the person at the keyboard, whether it exists or not."""
+    """Return the settings file of the person at the keyboard, whether it exists or not.
+
+    HOME (and XDG_CONFIG_HOME) count only where that home is theirs: sudo and setpriv leave root's behind.
+    """
     uid = invoking_uid(environ)
-    if uid == os.geteuid():
+    if uid == os.geteuid() and _owner(Path.home()) == uid:
         return Path(platformdirs.user_config_dir("nettriage")) / "config.toml"
     try:
         home = pwd.getpwuid(uid).pw_dir
     except KeyError:
         home = "/nonexistent"
     return Path(home) / ".config" / "nettriage" / "config.toml"
+
+
+def _owner(path: Path) -> int:
+    """Return the user id that a path belongs to, -1 where it cannot be known."""
+    try:
+        return path.stat().st_uid
+    except OSError:
+        return -1
 
 
 def read(path: Path, catalogue: Catalogue, owners: frozenset[int] | None = None) -> dict[str, Value]:

@@ -191,3 +191,16 @@ def test_under_sudo_the_caller_is_the_user(monkeypatch):
 
     assert files.invoking_uid({"SUDO_UID": "1234"}) == 1234
     assert files.user_file({"SUDO_UID": "1234"}) == Path("/home/u1234/.config/nettriage/config.toml")
+
+
+def test_a_home_of_somebody_else_is_not_read(tmp_path, monkeypatch):
+    """`sudo setpriv` leaves HOME at root's: the file of the account is read instead."""
+    own = tmp_path / "own"
+    own.mkdir()
+    monkeypatch.setattr(files.pwd, "getpwuid", lambda uid: type("Entry", (), {"pw_dir": "/home/me"}))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+
+    monkeypatch.setenv("HOME", str(own))
+    assert files.user_file({}) == own / ".config/nettriage/config.toml"
+    monkeypatch.setattr(files, "_owner", lambda path: os.geteuid() + 1)
+    assert files.user_file({}) == Path("/home/me/.config/nettriage/config.toml")
