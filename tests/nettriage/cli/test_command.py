@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -14,7 +15,7 @@ from nettriage import __version__
 
 def nettriage(*words: str, cwd: str | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the command without a terminal, with nothing but `environ` in its environment."""
-    bare = {"HOME": "/nonexistent", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **environ}
+    bare = {"HOME": str(Path(__file__).parent), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **environ}
     return subprocess.run(
         [sys.executable, "-m", "nettriage", *words], capture_output=True, text=True, check=False, cwd=cwd,
         stdin=subprocess.DEVNULL, env=bare, timeout=60,

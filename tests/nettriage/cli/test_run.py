@@ -11,13 +11,14 @@ import struct
 import subprocess
 import sys
 import termios
+from pathlib import Path
 
 import pytest
 
 from detectors._kit.forge import S, Scene
 
 COMMAND = [sys.executable, "-P", "-m", "nettriage"]
-BARE = {"HOME": "/nonexistent", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+BARE = {"HOME": str(Path(__file__).parent), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
 def run(*words, stdin=b"", prefix=(), **environ):

@@ -197,10 +197,10 @@ def test_a_home_of_somebody_else_is_not_read(tmp_path, monkeypatch):
     """`sudo setpriv` leaves HOME at root's: the file of the account is read instead."""
     own = tmp_path / "own"
     own.mkdir()
-    monkeypatch.setattr(files.pwd, "getpwuid", lambda uid: type("Entry", (), {"pw_dir": "/home/me"}))
+    monkeypatch.setattr(files.pwd, "getpwuid", lambda _uid: type("Entry", (), {"pw_dir": "/home/me"}))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
 
     monkeypatch.setenv("HOME", str(own))
     assert files.user_file({}) == own / ".config/nettriage/config.toml"
-    monkeypatch.setattr(files, "_owner", lambda path: os.geteuid() + 1)
+    monkeypatch.setattr(files, "_owner", lambda _path: os.geteuid() + 1)
     assert files.user_file({}) == Path("/home/me/.config/nettriage/config.toml")
