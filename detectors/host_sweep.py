@@ -182,6 +182,8 @@ class HostSweep(IncidentDetector):
 
     def _contacts(self, seen: Slice) -> ScanContacts | None:
         events = seen.contacts
+        if not len(events):
+            return None
         self._sought.note(events)
         wanted = (events.proto == _ICMP) | (events.proto == ARP) | (events.proto == SCTP)
         wanted |= (events.proto == _ICMPV6) & np.isin(events.port, (_ECHO_V6, _SOLICITATION))

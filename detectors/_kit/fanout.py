@@ -92,6 +92,8 @@ class FanoutTable:
 
     def add(self, events: ContactEvents) -> None:
         """Count the contacts of the slice for the sources that made them."""
+        if not len(events):
+            return
         wanted = np.isin(events.proto, (_TCP, _UDP, _SCTP)) & ~events.multicast & (events.src_key != 0)
         at = np.flatnonzero(wanted & (events.sure | (events.outcome != Outcome.ATTEMPT)))
         if not len(at):
@@ -147,7 +149,7 @@ class FanoutTable:
     def _reset(self, rows: Rows, events: ContactEvents, first: Rows) -> None:
         self._addr[rows, 0], self._addr[rows, 1] = events.src_hi[first], events.src_lo[first]
         self._times[rows] = events.ts_ns[first][:, None]
-        self._empty(self._ring.reset(rows))
+        self._ring.reset(rows)
 
     def _empty(self, slots: Rows) -> None:
         for counters in (self._ports, self._hosts):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from detectors._kit.incidents import Incident
 from detectors._kit.reasons import protocol_name
 from detectors._kit.results import Cells
@@ -22,7 +24,7 @@ def found(incident: Incident, tables: Tables) -> Findings:
     """Return what the scan learned, with at most `OPEN_LISTED` services, those new to the capture first."""
     results = incident.results
     answered = results.with_outcome(*ANSWERED)
-    order = sorted(range(len(answered)), key=lambda at: not answered["fresh"][at])[:OPEN_LISTED]
+    order = np.argsort(~answered["fresh"], kind="stable")[:OPEN_LISTED].tolist()
     return Findings(
         open=[_service(answered, at, incident, tables) for at in order],
         open_count=results.count(*ANSWERED),
@@ -35,8 +37,8 @@ def found(incident: Incident, tables: Tables) -> Findings:
 def flow_refs(incident: Incident, tables: Tables) -> list[FlowRef]:
     """Return the flows of the contacts, answered ones last so that they are kept, at most `FLOWS_LISTED`."""
     cells = incident.results.cells
-    ranked = sorted(range(len(cells)), key=lambda at: (cells["outcome"][at] in ANSWERED, cells["ts_ns"][at]))
-    refs = (_flow_ref(incident, cells, at, tables) for at in ranked[-FLOWS_LISTED:])
+    ranked = np.lexsort((cells["ts_ns"], np.isin(cells["outcome"], ANSWERED)))
+    refs = (_flow_ref(incident, cells, at, tables) for at in ranked[-FLOWS_LISTED:].tolist())
     return [ref for ref in refs if ref is not None]
 
 

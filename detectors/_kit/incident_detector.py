@@ -80,7 +80,7 @@ class IncidentDetector(Detector):
         return incident.clock is not None
 
     def _per_source(self) -> int:
-        """Return how many incidents one source may have here: more are one incident of a wider kind."""
+        """Return how many incidents one source may have here: more at once are one incident of a wider kind."""
         return 3
 
     def push(self, seen: Slice) -> None:
@@ -109,16 +109,16 @@ class IncidentDetector(Detector):
         return self._ledger.nbytes
 
     def _judged(self, now_ns: int, tables: Tables) -> list[Incident]:
-        """Return the changed incidents that are credible and not one too many of their source."""
-        reported = Counter(item.src for item in self._ledger.book if item.finding is not None)
+        """Return the changed incidents that are credible, without new ones of a source that has too many of them."""
+        changed = [item for item in self._ledger.book if item.changed]
+        verdicts = [self._credible(item, now_ns, tables) for item in changed]
+        held = Counter(item.src for item in self._ledger.book if item.finding is not None)
+        held.update(item.src for item, verdict in zip(changed, verdicts, strict=True) if verdict and not item.finding)
         judged = []
-        for incident in self._ledger.book:
-            credible = self._credible(incident, now_ns, tables) if incident.changed else False
-            if credible and incident.finding is None:
-                credible = reported[incident.src] < self._per_source()
-                reported[incident.src] += credible
-            incident.changed = credible is not False
-            if credible:
+        for incident, verdict in zip(changed, verdicts, strict=True):
+            one_too_many = incident.finding is None and held[incident.src] > self._per_source()
+            incident.changed = verdict is not False and not one_too_many
+            if verdict and not one_too_many:
                 judged.append(incident)
         return judged
 

@@ -34,6 +34,8 @@ class Incident:
     last_ns: int
     alarm_ns: int
     results: ResultMatrix
+    absent: int = 0
+    """Addresses that the source sought and that do not exist, as far as only ARP shows: they are no contacts."""
     peak: float = 0.0
     """Highest walk since the alarm, in nats."""
     changed: bool = True

@@ -149,7 +149,7 @@ class Ledger:
         plan, enough = self.plan, seen.failures >= self.plan.floor
         if burst is not None:
             count, at = burst.count[seen.contact], seen.cells["ts_ns"]
-            near = self._recent.earlier(seen.rows, seen.turn, at, count - 1)
+            near = self._recent.earlier(seen.rows, seen.turn, at, np.maximum(count, 1) - 1)
             seen.alarm[(count > 0) & (at - burst.within_ns[seen.contact] <= near)] = BY_BURST
         seen.alarm[(seen.slow >= int(plan.slow.alarm * MICRONATS)) & enough] = BY_SLOW
         seen.alarm[(seen.fast >= int(plan.fast.alarm * MICRONATS)) & enough] = BY_FAST

@@ -34,7 +34,9 @@ def rate(count: int, ns: int) -> str:
     if count < 2 or ns <= 0:
         return "one at a time"
     per_second = (count - 1) * 1e9 / ns
-    return f"{per_second:,.3g}/s" if per_second >= 1 else f"{per_second * 60:.3g}/min"
+    if per_second < 1:
+        return f"{per_second * 60:.3g}/min"
+    return f"{per_second:,.0f}/s" if per_second >= 10 else f"{per_second:.2g}/s"
 
 
 def listed(items: Iterable[object], total: int | None = None, limit: int = 6) -> str:

@@ -88,15 +88,14 @@ class Recent:
         return self._cells.nbytes + self._seen.nbytes
 
     def clear(self, rows: Rows) -> None:
-        """Empty the rings of `rows`."""
-        self._cells[rows] = 0
+        """Empty the rings of `rows`; their cells stay until they are overwritten."""
         self._seen[rows] = 0
 
     def holds(self, rows: Rows, cells: Cells) -> npt.NDArray[np.bool_]:
         """Return `bool [n]`, whether the ring of `rows[i]` has a contact with the target of `cells[i]`."""
         ring = self._cells[rows]
         same = (ring["lo"] == cells["lo"][:, None]) & (ring["port"] == cells["port"][:, None])
-        same &= (ring["hi"] == cells["hi"][:, None]) & (ring["ts_ns"] != 0)
+        same &= (ring["hi"] == cells["hi"][:, None]) & (np.arange(self.depth) < self._seen[rows][:, None])
         return np.asarray(same.any(axis=1))
 
     def earlier(self, rows: Rows, turn: Rows, ts_ns: I64, count: Rows) -> I64:

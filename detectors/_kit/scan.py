@@ -91,7 +91,7 @@ class ScanDetector(IncidentDetector):
         return Account(
             title=words.title,
             reason=words.reason,
-            score=score(int(results.counts.sum()), results.count(*ANSWERED) > 0, who),
+            score=score(int(results.counts.sum()) + incident.absent, results.count(*ANSWERED) > 0, who),
             confidence=confidence(nats, silent_share),
             objects=words.objects,
             object_count=words.object_count,

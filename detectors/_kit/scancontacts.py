@@ -40,8 +40,6 @@ class Weights:
     """An answer of a service that everybody uses: stops laundering a scan with calls to the file server."""
     shared_failure: float = 0.2
     """Factor where others failed at the same target: a dead service, not a scan."""
-    unsure_refusal: float = 0.5
-    """Factor for a refusal whose direction was repaired."""
     unsure_silence: float = 0.25
     """Factor for a SYN without an answer on a feed that may not show answers; any other unsure silence is nothing."""
 
@@ -102,6 +100,8 @@ class Evidence:
 
     def take(self, events: ContactEvents) -> ScanContacts | None:
         """Return the settled TCP, UDP and SCTP contacts with single hosts, or None where there are none."""
+        if not len(events):
+            return None
         at = settled_rows(events, np.isin(events.proto, (TCP, UDP, SCTP)))
         if not len(at):
             return None
@@ -124,6 +124,7 @@ class Evidence:
         udp = np.where(np.isin(contacts.port, UDP_SERVICES), weights.silent_udp_service, weights.silent_udp_other)
         trusted = np.where(sure, 1.0, syn * weights.unsure_silence) * (1 - self.loss) ** 2
         silent = np.where(contacts.proto == UDP, udp, weights.silent) * trusted
-        refused = np.where(sure, weights.refused, weights.refused * weights.unsure_refusal)
+        # A reset whose SYN was not seen may be backscatter of a flood that borrowed the address.
+        refused = np.where(sure, weights.refused, 0.0)
         nats = np.where((outcome == Outcome.CLOSED) | (outcome == Outcome.BLOCKED), refused, weights.answered)
         return np.where(outcome == Outcome.SILENT, silent, nats)

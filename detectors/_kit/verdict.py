@@ -81,6 +81,8 @@ def counterfactual(incident: Incident, floor: int, things: str) -> str:
     """Say how many failures would have to be answers for the walk to stay below its alarm, or below the floor."""
     results = incident.results
     failed, refused = results.count(*FAILED), results.count(*REFUSED)
+    if incident.absent:
+        return f"would not alert if fewer than {floor} of the {incident.absent + failed:,} {things} sought had failed"
     if incident.clock is None:
         return f"would not alert if the {things} had been used after they answered"
     margin = max(incident.peak - incident.clock.alarm, 0.0)
@@ -93,7 +95,7 @@ def counterfactual(incident: Incident, floor: int, things: str) -> str:
 def benign_checks(incident: Incident, who: Standing, things: str) -> list[BenignCheck]:
     """Return the harmless explanations of a scan that were tried, each with what speaks against it."""
     results = incident.results
-    failed, answered = results.count(*FAILED), results.count(*ANSWERED)
+    failed, answered = results.count(*FAILED) + incident.absent, results.count(*ANSWERED)
     share = failed / max(failed + answered, 1)
     declared = "it is declared in the settings, so the score is lowered by 25, but the scan stays shown"
     checks = [

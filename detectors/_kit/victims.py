@@ -128,7 +128,7 @@ class VictimTable:
         )
 
     def _reset(self, rows: Rows) -> None:
-        self._empty(self._ring.reset(rows))
+        self._ring.reset(rows)
         self._total[rows] = 0
         self._last_ns[rows] = 0
 

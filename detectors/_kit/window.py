@@ -25,10 +25,9 @@ class SlotRing:
         """Memory of the stamps, in bytes."""
         return self._stamp.nbytes
 
-    def reset(self, rows: Rows) -> Rows:
-        """Forget `rows`; return their slots, which are stale."""
+    def reset(self, rows: Rows) -> None:
+        """Forget `rows`: all their slots are stale from now on."""
         self._stamp[rows] = -1
-        return np.asarray((rows[:, None] * self.steps + np.arange(self.steps)).reshape(-1))
 
     def enter(self, rows: Rows, ts_ns: I64) -> tuple[Rows, Rows]:
         """Return the slot of each event (-1 where it is older than the window), and the slots that became stale."""
