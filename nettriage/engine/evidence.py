@@ -22,7 +22,7 @@ PACKETS_A_CELL = 8
 RAISES_A_CELL = 16
 """Incidents that may search the history at one judgement; more at once keep only what follows."""
 WATCHED_MAX = 64
-"""Incidents that are followed at once, newest first."""
+"""Incidents that are followed in one cell, in turn."""
 MATCHES_MAX = 4_096
 """Matching packets of a cell that are looked at more closely, evenly spread."""
 BYTES_MAX = 32 * 1024 * 1024
@@ -60,6 +60,7 @@ class Evidence:
         self._watches: dict[str, _Watch] = {}
         self._looked_at = 0
         self._raised = 0
+        self._turn = 0
         self._bytes = 0
         self._given_up = 0
         self._not_searched = 0
@@ -95,7 +96,7 @@ class Evidence:
         if not open_watches or since == self._history.total:
             return []
         first, src, dst, serial = self._history.columns(since)
-        followed = open_watches[-WATCHED_MAX:]
+        followed = self._in_turn(open_watches)
         rows = spread(_hits(src, dst, np.concatenate([watch.subject for _, watch in followed])), MATCHES_MAX)
         if not len(rows):
             return []
@@ -134,6 +135,12 @@ class Evidence:
         watch = self._watches.pop(alert_id, None)
         if watch is not None:
             self._bytes -= watch.size_bytes
+
+    def _in_turn(self, watches: list[tuple[str, _Watch]]) -> list[tuple[str, _Watch]]:
+        """Return at most `WATCHED_MAX` of the watches, the others first at the next cells."""
+        start = self._turn % len(watches)
+        self._turn += WATCHED_MAX
+        return (watches + watches)[start : start + min(len(watches), WATCHED_MAX)]
 
     def _keep(self, watch: _Watch, numbers: Rows) -> None:
         for number in numbers.tolist():

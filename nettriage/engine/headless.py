@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import signal
 import sys
 from collections.abc import Iterable
@@ -13,7 +15,7 @@ from pathlib import Path
 from nettriage import export
 from nettriage.engine.config import RunConfig
 from nettriage.engine.novelty import Novelty
-from nettriage.engine.outlets import AlertLog, Descriptor, Outlet
+from nettriage.engine.outlets import AlertLog, Descriptor, Outlet, unwritable
 from nettriage.engine.pcapng import pcapng
 from nettriage.engine.privileges import drop_privileges
 from nettriage.engine.run import Run, open_run
@@ -59,6 +61,9 @@ def run_headless(config: RunConfig, wishes: Headless, stdout_fd: int | None = No
 
 
 async def _lines_to(stdout: Outlet, run: Run, wishes: Headless) -> int:
+    folder = wishes.evidence.parent if wishes.evidence else None
+    if folder is not None and not os.access(folder, os.W_OK):
+        raise unwritable(str(folder), PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
     return await _HeadlessRun(run, wishes).lines_to(stdout)
 
 
@@ -84,6 +89,8 @@ class _HeadlessRun:
         if self._run.feed.is_live:
             sys.stderr.write(f"nettriage: capturing on {self._run.feed.info.name}\n")
         try:
+            if log is not None:
+                await log.write(b"")  # what cannot be written is said now and not at the first alert
             await self._print_all(stdout, [stdout, log] if log else [stdout])
         except BrokenPipeError:
             return 128 + signal.SIGPIPE
@@ -128,7 +135,10 @@ class _HeadlessRun:
             for alert in pipeline.alerts()
             for kept in pipeline.packets(alert.id)
         ]
-        export.write_atomic(path.parent, path.name, pcapng(packets, f"nettriage {tool_info().version}"))
+        try:
+            export.write_atomic(path.parent, path.name, pcapng(packets, f"nettriage {tool_info().version}"))
+        except OSError as error:
+            raise unwritable(str(path), error) from error
 
     def _summary(self) -> Summary:
         run = self._run

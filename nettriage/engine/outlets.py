@@ -11,6 +11,9 @@ from typing import Protocol
 import aiofiles
 from aiofiles.threadpool.binary import AsyncBufferedIOBase
 
+from nettriage.model.errors import NettriageError
+from nettriage.model.safetext import safe
+
 LOG_MODE = 0o640
 
 
@@ -18,7 +21,7 @@ class Outlet(Protocol):
     """Takes lines; waits while whoever reads them is slow."""
 
     async def write(self, lines: bytes) -> None:
-        """Write whole lines; raises OSError, BrokenPipeError where the reader is gone."""
+        """Write whole lines; raises NettriageError, or BrokenPipeError where the reader is gone."""
         ...
 
     async def close(self) -> None:
@@ -34,7 +37,12 @@ class Descriptor:
 
     async def write(self, lines: bytes) -> None:
         """Write the lines in a thread, so that a reader who stalls does not stall timers and signals."""
-        await asyncio.to_thread(self._write_all, lines)
+        try:
+            await asyncio.to_thread(self._write_all, lines)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise unwritable("standard output", error) from error
 
     async def close(self) -> None:
         """Leave the descriptor as it is."""
@@ -55,12 +63,15 @@ class AlertLog:
 
     async def write(self, lines: bytes) -> None:
         """Append whole lines at once."""
-        if self._renamed:
-            await self.close()
-        if self._file is None:
-            self._file = await aiofiles.open(self._path, "ab", opener=_append_only)
-        await self._file.write(lines)
-        await self._file.flush()
+        try:
+            if self._renamed:
+                await self.close()
+            if self._file is None:
+                self._file = await aiofiles.open(self._path, "ab", opener=_append_only)
+            await self._file.write(lines)
+            await self._file.flush()
+        except OSError as error:
+            raise unwritable(str(self._path), error) from error
 
     def reopen(self) -> None:
         """Have the next line open the path again: the file there was renamed."""
@@ -72,6 +83,11 @@ class AlertLog:
         if self._file is not None:
             await self._file.close()
             self._file = None
+
+
+def unwritable(what: str, error: OSError) -> NettriageError:
+    """Return the error that says what cannot be written, why, and as whom."""
+    return NettriageError(f"{safe(what)}: cannot be written by user id {os.geteuid()}: {error.strerror}")
 
 
 def _append_only(path: str, flags: int) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import msgspec
 import numpy as np
 
 from nettriage.engine.pivots import pivots
@@ -75,8 +76,7 @@ class Recorder:
 
     def alert(self, card: Card, finding: Finding, frame: Frame, moment: Moment) -> Alert:
         """Return the record of an incident."""
-        objects, via = finding.objects[:OBJECTS_MAX], finding.via[:VIA_MAX]
-        parties = self.parties([finding.subject, *objects, *via], moment.tables)
+        subject, objects, via = self._actors(finding, moment.tables)
         seen = moment.visibility
         score = min(max(float(finding.score), 0.0), 100.0)
         return Alert(
@@ -92,10 +92,10 @@ class Recorder:
             first_seen=rfc3339(frame.first_ns),
             last_seen=rfc3339(finding.last_ns),
             detected_at=rfc3339(frame.detected_ns),
-            subject=parties[0],
-            objects=parties[1 : 1 + len(objects)],
+            subject=subject,
+            objects=objects,
             object_count=max(finding.object_count, len(finding.objects)),
-            via=parties[1 + len(objects) :],
+            via=via,
             legs=finding.legs[:LEGS_MAX],
             protocol=protocol_name(finding.proto),
             ports=finding.ports[:PORTS_MAX],
@@ -107,9 +107,7 @@ class Recorder:
             tool=finding.tool,
             findings=finding.findings,
             benign_checked=finding.benign_checked,
-            visibility=Visibility(
-                loss=seen.loss, one_way=seen.one_way, duplicates=seen.duplicates, note=finding.visibility_note
-            ),
+            visibility=msgspec.structs.replace(seen, note=finding.visibility_note),
             attack=list(card.attack),
             rules=list(card.rules),
             timeline=frame.timeline,
@@ -118,6 +116,11 @@ class Recorder:
             next_steps=finding.next_steps,
             evidence=Evidence(packets=frame.packets_kept),
         )
+
+    def _actors(self, finding: Finding, tables: Tables) -> tuple[Party, list[Party], list[Party]]:
+        objects, via = finding.objects[:OBJECTS_MAX], finding.via[:VIA_MAX]
+        parties = self.parties([finding.subject, *objects, *via], tables)
+        return parties[0], parties[1 : 1 + len(objects)], parties[1 + len(objects) :]
 
     def parties(self, ends: Sequence[Endpoint], tables: Tables) -> list[Party]:
         """Return the record of each endpoint, with what the host table knows of it."""

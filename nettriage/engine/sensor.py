@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 
 from nettriage.engine.config import RunConfig
 from nettriage.engine.drilldown import flows_of, packets_of
@@ -32,6 +33,8 @@ from nettriage.model.frames import (
 BEAT_S = 0.25
 """Time between updates: people see no more than four a second."""
 
+_LAST_WORDS_S = 1.0
+
 _log = logging.getLogger(__name__)
 
 
@@ -49,7 +52,7 @@ class Sensor:
         self._link = SensorLink(sock, self._answer, self._over.set)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._over.set)
-        self._link.send(self._updates.make("running"))
+        self._link.send(self._updates.make("running", self._link.gauge))
         async with asyncio.TaskGroup() as tasks:
             beat = tasks.create_task(self._beat())
             drive = tasks.create_task(self._drive())
@@ -74,7 +77,7 @@ class Sensor:
             if not self._link.idle:
                 self._updates.skip()
                 continue
-            self._link.send(self._updates.make(self._state()))
+            self._link.send(self._updates.make(self._state(), self._link.gauge))
             if ended and not self._updates.pending:
                 self._link.send(self._end())
                 said_end = True
@@ -114,9 +117,18 @@ def main(words: list[str]) -> int:
         end_with_parent(int(words[1]))
         return asyncio.run(_serve(config, run, sock))
     except NettriageError as error:
-        sock.setblocking(True)
-        sock.sendall(encode(Failed(message=str(error), exit_code=error.exit_code)))
-        return int(error.exit_code)
+        return _fail(sock, str(error), error.exit_code)
+    except Exception:  # noqa: BLE001 - a bug: it is logged and said, for nothing else would tell anybody
+        _log.exception("sensor crashed")
+        return _fail(sock, "the sensor process failed; see its log", ExitCode.RUNTIME)
+
+
+def _fail(sock: socket.socket, message: str, exit_code: ExitCode) -> int:
+    """Say why the run is over, unless nobody listens, and return the exit code."""
+    with suppress(OSError):
+        sock.settimeout(_LAST_WORDS_S)
+        sock.sendall(encode(Failed(message=message, exit_code=exit_code)))
+    return int(exit_code)
 
 
 async def _serve(config: RunConfig, run: Run, sock: socket.socket) -> int:

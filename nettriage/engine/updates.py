@@ -51,13 +51,12 @@ class Updates:
         self._seq += 1
         self._skipped += 1
 
-    def make(self, state: str) -> Update:
-        """Return the update of this moment, with the changes noted longest ago."""
+    def make(self, state: str, replies: Gauge) -> Update:
+        """Return the update of this moment, with the changes noted longest ago; `replies` is the gauge of the link."""
         self._seq += 1
         run = self._run
-        tables = run.pipeline.tables
         packets_per_s, bits_per_s = self._rates()
-        limits = run.pipeline.limits()
+        limits = run.pipeline.limits() | {"link.replies": replies}
         limits["link.updates"] = Gauge(
             cap=UNSENT_MAX, used=len(self._unsent), evicted=self._lost, refused=self._skipped
         )
@@ -70,8 +69,8 @@ class Updates:
             limits=limits,
             packets_per_s=packets_per_s,
             bits_per_s=bits_per_s,
-            flows=int((tables.flows.serial != 0).sum()),
-            hosts=int((tables.hosts.key != 0).sum()),
+            flows=limits["flows"].used,
+            hosts=limits["hosts"].used,
             lag_s=run.feed.lag_s(),
             fanout=run.pipeline.panel(),
             alerts=self._taken(),

@@ -132,6 +132,18 @@ def test_the_log_has_the_same_lines_and_the_evidence_is_a_capture(folder: Path) 
     assert records[0]["id"].encode() in evidence.read_bytes()
 
 
+@pytest.mark.parametrize("wish", ["alert_log", "evidence"])
+def test_what_cannot_be_written_is_said_at_once(folder: Path, wish: str) -> None:
+    """A log or evidence file in a folder that is not there ends the run before a packet is read."""
+    done = subprocess.run(
+        command(folder, {wish: str(folder / "missing" / "file")}), capture_output=True, check=False, timeout=60
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert done.stdout == b""
+    assert b"cannot be written by user id" in done.stderr.splitlines()[-1]
+
+
 def test_a_reader_that_leaves_ends_the_run_quietly(folder: Path) -> None:
     """As with `head -1`: the run ends by SIGPIPE's code and says nothing."""
     process = subprocess.Popen(command(folder, {}, loop=True), stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
+from importlib.resources import files
 
 import msgspec
 import numpy as np
 import pytest
 
 from detectors._kit.forge import START_NS, Scene
+from detectors.registry import installed_detectors
 from nettriage.engine.evidence import PACKETS_BEFORE, PACKETS_MAX
 from nettriage.engine.pipeline import Pipeline
 from nettriage.model.alert import Alert
 from nettriage.model.batch import RawBatch
+from sniff.capture_file import FileSource
+from sniff.source import SourceOptions
 from tests.nettriage.engine.knocks import SITE, Knocks, raw_of, town
 
 S = 1_000_000_000
@@ -169,3 +174,28 @@ def test_nothing_seen_is_no_incident() -> None:
     assert pipeline.finish() == []
     assert pipeline.window.first_packet is None
     assert pipeline.panel() is None
+
+
+@pytest.mark.parametrize("size", [61, 512])
+def test_the_demo_gives_the_same_records_however_it_is_cut(size: int) -> None:
+    """With every installed detector, each record of the bundled capture, its evidence too, is the same to the byte."""
+    batches = _demo()
+
+    def records(step: int) -> tuple[list[bytes], list[bytes]]:
+        detectors = [kind(kind.tuning_type(), SITE) for kind in installed_detectors().values()]
+        pipeline = Pipeline(SITE, detectors, strict=True)
+        parts = [raw.rows(slice(at, at + step)) for raw in batches for at in range(0, len(raw), step)]
+        said = [record for part in parts for record in pipeline.push(part)] + pipeline.finish()
+        return [msgspec.json.encode(record) for record in said], final(pipeline)
+
+    whole = records(16_384)
+    assert len(whole[1]) > 3
+    assert records(size) == whole
+
+
+def _demo() -> list[RawBatch]:
+    async def read() -> list[RawBatch]:
+        path = files("nettriage.data") / "demo.pcap"
+        return [raw async for raw in FileSource(str(path), SourceOptions()).batches()]
+
+    return asyncio.run(read())

@@ -248,3 +248,39 @@ def test_a_damaged_capture_is_analysed_as_far_as_it_goes(
     assert any(
         alert.subject.ip == SCANNER for seen in screens.seen if isinstance(seen, Update) for alert in seen.alerts
     )
+
+
+def test_screens_that_do_not_read_cost_no_packet(
+    capture: Path, start: Callable[[RunConfig], SensorHandle]
+) -> None:  # fmt: skip
+    """While nobody reads, the run goes on; later everything that was kept arrives, and what was refused is counted."""
+    screens = Screens(start(config(str(capture))))
+    for number in range(400):
+        screens.ask(AskSnapshot(request=number))
+    end = screens.until(Finished, Failed)
+    last = [seen for seen in screens.seen if isinstance(seen, Update)][-1]
+    answered = [seen.request for seen in screens.seen if isinstance(seen, SnapshotReply)]
+
+    assert isinstance(end, Finished)
+    assert last.health.received == 811
+    assert answered == sorted(answered)
+    assert last.limits["link.replies"].refused == 400 - len(answered) > 0
+
+
+def test_a_stream_is_read_by_the_sensor(capture: Path, tmp_path: Path) -> None:
+    """With the source `-` the standard input of the starting process is the capture."""
+    code = (
+        "import sys, msgspec\nfrom nettriage.engine.config import RunConfig\n"
+        "from nettriage.engine.launch import start_sensor\nfrom nettriage.model.frames import FrameReader, Update\n"
+        "handle = start_sensor(msgspec.json.decode(sys.argv[1], type=RunConfig))\nreader = FrameReader()\n"
+        "received = 0\nwhile received < 811:\n    for message in reader.feed(handle.sock.recv(1 << 16)):\n"
+        "        received = message.health.received if isinstance(message, Update) else received\n"
+        "print(handle.first.source.type, received, handle.stop())\n"
+    )
+    with subprocess.Popen(["cat", str(capture)], stdout=subprocess.PIPE) as writer:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code, msgspec.json.encode(config("-")).decode()],
+            stdin=writer.stdout, capture_output=True, text=True, check=True, cwd=tmp_path, timeout=30,
+        )  # fmt: skip
+
+    assert done.stdout.split() == ["stream", "811", "0"]
