@@ -66,13 +66,21 @@ def attempts_told(contacts: ContactTable, new: Rows) -> Told:
     )  # fmt: skip
 
 
-def answers_told(contacts: ContactTable, evidence: Evidence, time_ns: I64, asked: Asked, made_before: int) -> Told:
-    """Settle contacts by the first evidence of each that came in time, and return those events."""
+def in_time(contacts: ContactTable, evidence: Evidence, time_ns: I64, made_before: int) -> Evidence:
+    """Return the evidence that came after the first probe and before the deadline."""
+    after = not_before(contacts, evidence.contact, evidence.row, made_before)
+    return evidence.part(np.flatnonzero(after & (time_ns[evidence.row] < contacts.deadline_ns[evidence.contact])))
+
+
+def not_before(contacts: ContactTable, contact: Rows, row: Rows, made_before: int) -> Bools:
+    """Return `bool [n]`, whether rows do not precede their contact; only those above serial `made_before` can."""
+    return np.asarray((contacts.serial[contact] <= made_before) | (row >= contacts.entry_row[contact]))
+
+
+def answers_told(contacts: ContactTable, evidence: Evidence, time_ns: I64, asked: Asked) -> Told:
+    """Settle contacts by the first evidence of each, and return those events."""
     order = np.lexsort((evidence.row, evidence.contact))
     contact, row = evidence.contact[order], evidence.row[order]
-    mine = (contacts.serial[contact] <= made_before) | (row >= contacts.entry_row[contact])
-    mine &= time_ns[row] < contacts.deadline_ns[contact]
-    order, contact, row = order[mine], contact[mine], row[mine]
     first = np.flatnonzero(np.diff(contact, prepend=-1))
     order, contact, row = order[first], contact[first], row[first]
     contacts.settle(contact, evidence.outcome[order])

@@ -10,7 +10,7 @@ from nettriage.model.batch import ARP
 from nettriage.model.columns import I64, Rows
 from nettriage.model.slices import ContactEvents, Outcome
 from nettriage.model.tables import RESPONDER
-from sniff.contact_events import Asked, Told, answers_told, attempts_told, in_order, silences_told
+from sniff.contact_events import Asked, Told, answers_told, attempts_told, in_order, in_time, not_before, silences_told
 from sniff.contacts import ContactTable
 from sniff.flow_key import ICMP6
 from sniff.flow_packets import Bools
@@ -57,11 +57,13 @@ class ContactKeeper:
         pending = np.zeros(0, np.intp) if stage is None else self._from_flows(stage, heard)
         self._from_neighbours(stretch, heard)
         self._from_errors(stretch, heard)
-        evidence, probes = join_evidence(heard.evidence), join_probes(heard.probes)
+        probes = join_probes(heard.probes)
+        probes = probes.part(np.flatnonzero(not_before(self._contacts, probes.contact, probes.row, made_before)))
+        evidence = in_time(self._contacts, join_evidence(heard.evidence), stretch.time_ns, made_before)
         self._hear(evidence, stretch.time_ns)
         asked = Asked(probes)
         told = [attempts_told(self._contacts, rows) for rows in heard.new]
-        told.append(answers_told(self._contacts, evidence, stretch.time_ns, asked, made_before))
+        told.append(answers_told(self._contacts, evidence, stretch.time_ns, asked))
         told.append(self._silences(int(stretch.time_ns[stretch.last]), asked, stretch.time_ns, one_way_share))
         self._contacts.add_tries(probes.contact[probes.asks])
         self._contacts.proven[probes.contact[probes.proves]] = True
@@ -79,24 +81,24 @@ class ContactKeeper:
 
     def _from_flows(self, stage: FlowStage, heard: _Heard) -> Rows:
         """Enter the attempts of flows; return the positions of packets whose flow awaits an outcome."""
-        flows, contacts = self._flows, self._contacts
-        seen, rows, side = stage.packets, stage.rows, stage.side
-        at = flow_probes(flows, seen, stage.found, side)
+        flows, contacts, rows = self._flows, self._contacts, stage.rows
+        at = flow_probes(flows, stage)
         if len(at):
-            entered = contacts.enter(from_flows(flows, seen, rows, side, at))
+            entered = contacts.enter(from_flows(self._hosts, stage, at))
             placed = np.flatnonzero(entered.rows >= 0)
             row, contact = rows[at[placed]], entered.rows[placed]
             flows.contact[row] = contact
             flows.contact_serial[row] = contacts.serial[contact]
             flows.awaiting[row] = contacts.outcome[contact] == Outcome.ATTEMPT
             heard.new.append(entered.new)
-            unseen = placed[side[at[placed]] == RESPONDER]
-            heard.probes.append(_as_probes(seen.at[at[unseen]], entered.rows[unseen]))
+            unseen = placed[stage.side_then[at[placed]] == RESPONDER]
+            heard.probes.append(_as_probes(stage.packets.at[at[unseen]], entered.rows[unseen]))
         pending = np.flatnonzero(flows.awaiting[rows])
         valid = pending[self._awaits(rows[pending])]
         if len(valid):
-            heard.evidence.append(from_answers(flows, self._hosts, seen, rows, side, contacts, valid))
-            heard.probes.append(repeated_probes(flows, seen, rows, side, contacts, valid))
+            contact = flows.contact[rows[valid]].astype(np.intp)
+            heard.evidence.append(from_answers(self._hosts, stage, contacts, contact, valid))
+            heard.probes.append(repeated_probes(stage, contacts, contact, valid))
         return pending
 
     def _from_neighbours(self, stretch: Stretch, heard: _Heard) -> None:

@@ -16,7 +16,7 @@ from sniff.flow_key import UDP
 from sniff.flow_packets import FlowPackets, flow_packets
 from sniff.flows import ANSWERED_CREDIT_NS, FlowTable, Found
 from sniff.hosts import HostTable
-from sniff.initiator import FirstPackets, judge
+from sniff.initiator import FirstPackets, Initiators, judge
 from sniff.prefixes import PrefixTable
 from sniff.resumes import find_resumes
 from sniff.services import ServiceTable
@@ -43,6 +43,8 @@ class FlowStage:
     """Host row of the source of each packet."""
     dst: Rows
     found: Found
+    opening: Initiators
+    """How each new flow was judged when it began, aligned with `found.new_rows`."""
     ends: FlowEnds
     resumes: Resumes
     grown: I32
@@ -67,8 +69,8 @@ class FlowKeeper:
         flows = self._flows
         seen = flow_packets(packets, time_ns, at, flows.mixer)
         found = flows.locate(seen)
-        self._open(seen, found, learned_until_ns)
-        seen, found = _placed(flows, seen, found)
+        opening = self._open(seen, found, learned_until_ns)
+        seen, found, opening = _placed(flows, seen, found, opening)
         if not len(seen):
             return None
         rows = found.rows
@@ -86,9 +88,20 @@ class FlowKeeper:
         flows.note_syns(seen, rows)
         update_states(flows, np.unique(sides.row))
         stage = FlowStage(
-            seen, rows, side, side_then, src, dst, found, ends, resumes, np.zeros(0, np.int32), np.zeros(0, np.intp)
+            seen,
+            rows,
+            side,
+            side_then,
+            src,
+            dst,
+            found,
+            opening,
+            ends,
+            resumes,
+            np.zeros(0, np.int32),
+            np.zeros(0, np.intp),
         )
-        stage.answered_services = self._note_answers(stage, sides)
+        stage.answered_services = self._note_answers(stage)
         self._note_ttls(stage)
         stage.grown = self._keep_payload(packets, stage, sides, fresh)
         return stage
@@ -98,11 +111,11 @@ class FlowKeeper:
         self._flows.flip(rows)
         self._prefixes.turn(rows)
 
-    def _open(self, seen: FlowPackets, found: Found, learned_until_ns: int) -> None:
-        """Fill in the rows of new flows."""
+    def _open(self, seen: FlowPackets, found: Found, learned_until_ns: int) -> Initiators:
+        """Fill in the rows of new flows; return who opened them."""
         flows, hosts, row, at = self._flows, self._hosts, found.new_rows, found.new_first
         if not len(row):
-            return
+            return Initiators(np.zeros(0, np.bool_), np.zeros(0, np.uint8))
         time_ns = seen.time_ns[at]
         high = np.concatenate((seen.src_hi[at], seen.dst_hi[at]))
         low = np.concatenate((seen.src_lo[at], seen.dst_lo[at]))
@@ -125,6 +138,7 @@ class FlowKeeper:
         flows.first_ns[row] = flows.last_ns[row] = time_ns
         np.add.at(hosts.sent_flows, flows.host[row, ORIGINATOR], np.uint32(1))
         np.add.at(hosts.received_flows, flows.host[row, RESPONDER], np.uint32(1))
+        return initiators
 
     def _first_packets(
         self, seen: FlowPackets, at: Rows, src_key: npt.NDArray[np.uint64], dst_key: npt.NDArray[np.uint64],
@@ -146,18 +160,16 @@ class FlowKeeper:
         """Let a handshake overrule what was guessed before; return the flows turned, and from which position."""
         flows = self._flows
         handshake = np.flatnonzero(seen.has(_SYN) & ~seen.has(_RST))
-        guessed = flows.opened[rows[handshake]]
-        asked = (seen.tcp_flags[handshake] & np.uint16(_ACK)) == 0
-        mine = seen.low[handshake] == flows.low_opened[rows[handshake]]
-        confirmed = handshake[asked & mine & (guessed == Opened.SYN_ACK)]
-        flows.opened[rows[confirmed]] = Opened.SYN
-        handshake = handshake[guessed > Opened.SYN_ACK]
-        row, first = np.unique(rows[handshake], return_index=True)
-        at = handshake[first]
+        guessed = handshake[flows.opened[rows[handshake]] > Opened.SYN_ACK]
+        row, first = np.unique(rows[guessed], return_index=True)
+        at = guessed[first]
         is_answer = (seen.tcp_flags[at] & np.uint16(_ACK)) != 0
         flows.opened[row] = np.where(is_answer, Opened.SYN_ACK, Opened.SYN)
         contrary = (seen.low[at] != is_answer) != flows.low_opened[row]
         self.turn(row[contrary])
+        asked = handshake[(seen.tcp_flags[handshake] & np.uint16(_ACK)) == 0]
+        asked = asked[seen.low[asked] == flows.low_opened[rows[asked]]]
+        flows.opened[rows[asked]] = Opened.SYN
         return row[contrary], at[contrary]
 
     def _renew_hosts(self, seen: FlowPackets, sides: Sides) -> None:
@@ -174,13 +186,14 @@ class FlowKeeper:
         speaker = flows.host[sides.row, sides.side].astype(np.intp)
         hosts.table.touch(speaker, seen.time_ns[last])
 
-    def _note_answers(self, stage: FlowStage, sides: Sides) -> Rows:
+    def _note_answers(self, stage: FlowStage) -> Rows:
         """Note first answers: the flow and its hosts live longer, the service is known, the asker was heard."""
         flows, hosts, seen = self._flows, self._hosts, stage.packets
-        replies = np.flatnonzero((sides.side == RESPONDER) & sides.first_ever)
-        at = np.sort(sides.groups.first[replies])
-        hosts.hear(stage.dst[at], seen.time_ns[at])
-        fresh = np.flatnonzero((stage.side == RESPONDER) & ~seen.has(_RST) & ~flows.answered[stage.rows])
+        replies = np.flatnonzero(stage.side_then == RESPONDER)
+        unheard = replies[~hosts.heard[stage.dst[replies]]]
+        hosts.hear(stage.dst[unheard], seen.time_ns[unheard])
+        fresh = replies[~flows.answered[stage.rows[replies]]]
+        fresh = fresh[~seen.has(_RST)[fresh]]
         if not len(fresh):
             return fresh
         row, first = np.unique(stage.rows[fresh], return_index=True)
@@ -191,8 +204,7 @@ class FlowKeeper:
         hosts.credit(host)
         hosts.credit(stage.dst[at])
         return self._services.answer(
-            host, flows.host_key[row, RESPONDER], flows.proto[row], flows.port[row, RESPONDER],
-            flows.host_key[row, ORIGINATOR], seen.time_ns[at],
+            host, hosts.key[host], flows.proto[row], seen.src_port[at], hosts.key[stage.dst[at]], seen.time_ns[at]
         )  # fmt: skip
 
     def _note_ttls(self, stage: FlowStage) -> None:
@@ -220,7 +232,9 @@ class FlowKeeper:
         return grown.astype(np.int32)
 
 
-def _placed(flows: FlowTable, seen: FlowPackets, found: Found) -> tuple[FlowPackets, Found]:
+def _placed(
+    flows: FlowTable, seen: FlowPackets, found: Found, opening: Initiators
+) -> tuple[FlowPackets, Found, Initiators]:  # fmt: skip
     """Leave out packets whose flow or whose hosts found no room."""
     homeless = found.new_rows[(flows.host[found.new_rows] < 0).any(axis=1)]
     rows = found.rows
@@ -229,10 +243,11 @@ def _placed(flows: FlowTable, seen: FlowPackets, found: Found) -> tuple[FlowPack
         rows = np.where(np.isin(rows, homeless), -1, rows)
     kept = rows >= 0
     if kept.all():
-        return seen, found
+        return seen, found, opening
     new = kept[found.new_first]
     position = np.cumsum(kept) - 1
-    return seen.part(np.flatnonzero(kept)), Found(rows[kept], found.new_rows[new], position[found.new_first[new]])
+    left = Found(rows[kept], found.new_rows[new], position[found.new_first[new]])
+    return seen.part(np.flatnonzero(kept)), left, Initiators(opening.by_source[new], opening.opened[new])
 
 
 def _side_then(rows: Rows, side: U8, turned: Rows, since: Rows) -> U8:

@@ -12,8 +12,8 @@ from nettriage.model.slices import Outcome
 from nettriage.model.tables import ORIGINATOR, RESPONDER, U8, U16
 from sniff.contacts import ND_SOLICITATION, ContactTable
 from sniff.flow_key import SCTP
-from sniff.flow_packets import Bools, FlowPackets
-from sniff.flows import FlowTable
+from sniff.flow_packets import Bools
+from sniff.flow_stage import FlowStage
 from sniff.hosts import HostTable
 from sniff.initiator import SCTP_ABORT
 from sniff.probes import ARP_REPLY, ND_ADVERTISE, neighbour_rows
@@ -36,6 +36,12 @@ class Evidence:
     denier_hi: U64
     denier_lo: U64
 
+    def part(self, kept: Rows) -> Evidence:
+        """Return some of it."""
+        return Evidence(
+            self.row[kept], self.contact[kept], self.outcome[kept], self.denier_hi[kept], self.denier_lo[kept]
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Probes:
@@ -47,6 +53,10 @@ class Probes:
     """Whether the packet counts as a try."""
     proves: Bools
     """Whether the packet proves silence so far: the segment sent again, or a router's word that nobody is there."""
+
+    def part(self, kept: Rows) -> Probes:
+        """Return some of them."""
+        return Probes(self.row[kept], self.contact[kept], self.asks[kept], self.proves[kept])
 
 
 def no_evidence() -> Evidence:
@@ -76,28 +86,28 @@ def join_probes(parts: list[Probes]) -> Probes:
     )
 
 
-def from_answers(
-    flows: FlowTable, hosts: HostTable, packets: FlowPackets, rows: Rows, side: U8, contacts: ContactTable, at: Rows
-) -> Evidence:  # fmt: skip
-    """Return what the packets at positions `at`, of flows whose contact is pending, say about it."""
-    row, flags = rows[at], packets.tcp_flags[at]
-    contact = flows.contact[row].astype(np.intp)
-    answer = side[at] == RESPONDER
-    tcp = packets.tcp[at]
+def from_answers(hosts: HostTable, stage: FlowStage, contacts: ContactTable, contact: Rows, at: Rows) -> Evidence:
+    """Return what the packets at positions `at` say about the pending `contact` of the flow of each."""
+    packets = stage.packets
+    flags, tcp = packets.tcp_flags[at], packets.tcp[at]
+    answer = stage.side_then[at] == RESPONDER
     rst, ack, syn = ((flags & bit) != 0 for bit in (_RST, _ACK, _SYN))
     asked = (contacts.probe_flags[contact] & (_SYN | _ACK | _FIN | _RST)) == _SYN
     since_syn = packets.seq[at] - contacts.seq[contact]
-    proceeds = tcp & ~answer & asked & (contacts.sport[contact] == flows.port[row, ORIGINATOR])
+    proceeds = tcp & ~answer & asked & (contacts.sport[contact] == packets.src_port[at])
     goes_on = proceeds & ack & ~rst & ~syn & (since_syn >= 1) & (since_syn <= _PROCEEDS_BYTES)
     # Only an answer makes a half-open scanner (or its kernel) reset: without ACK, right after its SYN.
     half_open = proceeds & rst & ~ack & (since_syn == 1)
     refused = answer & ((tcp & rst) | ((packets.proto[at] == SCTP) & (flags == SCTP_ABORT)))
-    blocked = refused & tcp & foreign_ttl(hosts, flows.host[row, RESPONDER], packets.ttl[at], packets.time_ns[at])
-    outcome = np.select(
-        [blocked, refused, answer, goes_on | half_open],
-        [Outcome.BLOCKED, Outcome.CLOSED, Outcome.OPEN, Outcome.IMPLIED_OPEN],
-        Outcome.ATTEMPT,
-    ).astype(np.uint8)
+    blocked = refused & tcp
+    blocked[blocked] = foreign_ttl(
+        hosts, stage.src[at[blocked]], packets.ttl[at[blocked]], packets.time_ns[at[blocked]]
+    )
+    outcome = np.zeros(len(at), np.uint8)
+    outcome[goes_on | half_open] = Outcome.IMPLIED_OPEN
+    outcome[answer] = Outcome.OPEN
+    outcome[refused] = Outcome.CLOSED
+    outcome[blocked] = Outcome.BLOCKED
     told = np.flatnonzero(outcome)
     unknown = np.zeros(len(told), np.uint64)
     return Evidence(packets.at[at[told]], contact[told], outcome[told], unknown, unknown)
@@ -117,17 +127,15 @@ def foreign_ttl(hosts: HostTable, host: Rows, ttl: U8, time_ns: I64) -> Bools:
     return np.asarray(known & ((apart >= 2) | ((apart == 1) & (initial != usual))))
 
 
-def repeated_probes(
-    flows: FlowTable, packets: FlowPackets, rows: Rows, side: U8, contacts: ContactTable, at: Rows
-) -> Probes:  # fmt: skip
-    """Return those of the packets at positions `at` that ask again, beside the first packet of each attempt."""
-    row, tcp, flags = rows[at], packets.tcp[at], packets.tcp_flags[at]
-    probe = (side[at] == ORIGINATOR) & (~tcp | ((flags & (_ACK | _RST)) == 0))
-    at, row = at[probe], row[probe]
-    contact = flows.contact[row].astype(np.intp)
+def repeated_probes(stage: FlowStage, contacts: ContactTable, contact: Rows, at: Rows) -> Probes:
+    """Return those of the packets at positions `at` that ask the pending `contact` of the flow of each."""
+    packets = stage.packets
+    flags = packets.tcp_flags[at]
+    asks = (stage.side_then[at] == ORIGINATOR) & (~packets.tcp[at] | ((flags & (_ACK | _RST)) == 0))
+    at, contact = at[asks], contact[asks]
     again = packets.at[at] != contacts.entry_row[contact]
     same = packets.tcp[at] & (packets.seq[at] == contacts.seq[contact])
-    same &= flows.port[row, ORIGINATOR] == contacts.sport[contact]
+    same &= packets.src_port[at] == contacts.sport[contact]
     return Probes(packets.at[at], contact, np.ones(len(at), np.bool_), same & again)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from nettriage.model.batch import ARP, PacketBatch, TcpFlag
 from nettriage.model.columns import I64, Rows
-from nettriage.model.tables import ORIGINATOR, RESPONDER, U8, U16, Opened
+from nettriage.model.tables import ORIGINATOR, RESPONDER, U16, Opened
 from sniff.contacts import ND_SOLICITATION, Attempts
 from sniff.flow_key import ICMP, ICMP6, SCTP, TCP, UDP
-from sniff.flow_packets import Bools, FlowPackets
-from sniff.flows import FlowTable, Found
+from sniff.flow_packets import Bools
+from sniff.flow_stage import FlowStage
+from sniff.flows import FlowTable
 from sniff.hosts import HostTable
 from sniff.initiator import SCTP_INIT, SCTP_INIT_ACK
 
@@ -20,31 +24,30 @@ _SYN, _ACK, _RST, _FIN = (np.uint16(bit) for bit in (TcpFlag.SYN, TcpFlag.ACK, T
 _NO_ADDRESS = np.uint64(0xFFFF_0000_0000)
 
 
-def flow_probes(flows: FlowTable, packets: FlowPackets, found: Found, side: U8) -> Rows:
+def flow_probes(flows: FlowTable, stage: FlowStage) -> Rows:
     """Return positions of the packets that make a contact, ascending, at most one for each flow."""
-    first = found.new_first
-    opening = first[_opens(flows, packets, found)]
-    asked = packets.pure_syn() & (side == ORIGINATOR)
+    packets, rows = stage.packets, stage.rows
+    opening = stage.found.new_first[_opens(stage)]
+    asked = packets.pure_syn() & (stage.side_then == ORIGINATOR)
     asked[opening] = False
     asked = np.flatnonzero(asked)
-    asked = asked[flows.contact[found.rows[asked]] < 0]
+    asked = asked[flows.contact[rows[asked]] < 0]
     if len(asked):
-        _, earliest = np.unique(found.rows[asked], return_index=True)
+        _, earliest = np.unique(rows[asked], return_index=True)
         asked = asked[earliest]
-        asked = asked[~np.isin(found.rows[asked], found.rows[opening])]
+        asked = asked[~np.isin(rows[asked], rows[opening])]
     return np.sort(np.concatenate((opening, asked)))
 
 
-def _opens(flows: FlowTable, packets: FlowPackets, found: Found) -> Bools:
+def _opens(stage: FlowStage) -> Bools:
     """Return, for each new flow, whether its first packet makes a contact (a plain SYN is told apart elsewhere).
 
     So do probes with odd flags, the first datagram, and an answer whose question was not seen. A bare ACK and
     data from the middle of a session do not.
     """
-    at = found.new_first
+    packets, at = stage.packets, stage.found.new_first
+    by_source, opened = stage.opening.by_source, stage.opening.opened
     proto, flags = packets.proto[at], packets.tcp_flags[at]
-    opened = flows.opened[found.new_rows]
-    by_source = flows.low_opened[found.new_rows] == packets.low[at]
     odd = ((flags & (_ACK | _RST)) == 0) & ~packets.pure_syn()[at]
     maimon = (flags == (_FIN | _ACK)) & by_source & (packets.payload_len[at] == 0)
     tcp = (proto == TCP) & (odd | maimon | (opened == Opened.SYN_ACK))
@@ -54,30 +57,41 @@ def _opens(flows: FlowTable, packets: FlowPackets, found: Found) -> Bools:
     return np.asarray(tcp | udp | sctp | icmp)
 
 
-def from_flows(flows: FlowTable, packets: FlowPackets, rows: Rows, side: U8, at: Rows) -> Attempts:
-    """Return the attempts that the packets at positions `at` make, by the originators of their flows."""
-    row = rows[at]
-    swap = side[at] == RESPONDER
-    flags = np.where(packets.tcp[at], np.where(swap, _SYN, packets.tcp_flags[at]), packets.tcp_flags[at])
+def from_flows(hosts: HostTable, stage: FlowStage, at: Rows) -> Attempts:
+    """Return the attempts that the packets at positions `at` make.
+
+    An answer without its question stands for the probe that its receiver must have sent.
+    """
+    packets = stage.packets
+    answers = stage.side_then[at] == RESPONDER
+    tcp, flags = packets.tcp[at], packets.tcp_flags[at]
+
+    def asker(source: npt.NDArray[Any], target: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.where(answers, target[at], source[at])
+
+    def asked(source: npt.NDArray[Any], target: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.where(answers, source[at], target[at])
+
+    src, dst = asker(stage.src, stage.dst), asked(stage.src, stage.dst)
     return Attempts(
         row=packets.at[at],
         time_ns=packets.time_ns[at],
-        src=flows.host[row, ORIGINATOR],
-        dst=flows.host[row, RESPONDER],
-        src_key=flows.host_key[row, ORIGINATOR],
-        dst_key=flows.host_key[row, RESPONDER],
-        src_hi=np.where(swap, packets.dst_hi[at], packets.src_hi[at]),
-        src_lo=np.where(swap, packets.dst_lo[at], packets.src_lo[at]),
-        dst_hi=np.where(swap, packets.src_hi[at], packets.dst_hi[at]),
-        dst_lo=np.where(swap, packets.src_lo[at], packets.dst_lo[at]),
+        src=src.astype(np.int32),
+        dst=dst.astype(np.int32),
+        src_key=hosts.key[src],
+        dst_key=hosts.key[dst],
+        src_hi=asker(packets.src_hi, packets.dst_hi),
+        src_lo=asker(packets.src_lo, packets.dst_lo),
+        dst_hi=asked(packets.src_hi, packets.dst_hi),
+        dst_lo=asked(packets.src_lo, packets.dst_lo),
         proto=packets.proto[at],
-        port=flows.port[row, RESPONDER],
-        sport=flows.port[row, ORIGINATOR],
-        flow=row.astype(np.int32),
-        probe_flags=flags.astype(np.uint16),
-        probe_len=np.where(swap, 0, np.minimum(packets.payload_len[at], 0xFFFF)).astype(np.uint16),
-        seq=np.where(swap, packets.ack[at] - np.uint32(1), packets.seq[at]),
-        sure=(flows.opened[row] == Opened.SYN) | ((packets.tcp_flags[at] & _ACK) == 0) & packets.tcp[at],
+        port=asked(packets.src_port, packets.dst_port),
+        sport=asker(packets.src_port, packets.dst_port),
+        flow=stage.rows[at].astype(np.int32),
+        probe_flags=np.where(answers & tcp, _SYN, flags),
+        probe_len=np.where(answers, 0, np.minimum(packets.payload_len[at], 0xFFFF)).astype(np.uint16),
+        seq=np.where(answers, packets.ack[at] - np.uint32(1), packets.seq[at]),
+        sure=~answers & ~(tcp & ((flags & _ACK) != 0)),
     )
 
 

@@ -61,8 +61,8 @@ class SliceParts:
         at = stage.packets.at
         self.flow[at] = stage.rows
         self.side[at] = stage.side_then
-        self.src[at] = np.where(stage.side_then == stage.side, stage.src, stage.dst)
-        self.dst[at] = np.where(stage.side_then == stage.side, stage.dst, stage.src)
+        self.src[at] = stage.src
+        self.dst[at] = stage.dst
         self.new_flows.append(stage.found.new_rows)
         self.grown.append(stage.grown)
         self.ends.append(stage.ends)

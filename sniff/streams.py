@@ -10,7 +10,7 @@ from nettriage.model.batch import TcpFlag
 from nettriage.model.columns import I64, Rows
 from nettriage.model.tables import U32
 from sniff.flow_counters import Sides
-from sniff.flow_packets import FlowPackets
+from sniff.flow_packets import Bools, FlowPackets
 from sniff.flows import FlowTable
 
 _SYN, _ACK, _RST = int(TcpFlag.SYN), int(TcpFlag.ACK), int(TcpFlag.RST)
@@ -42,9 +42,10 @@ class NewPayload:
 def new_payload(flows: FlowTable, packets: FlowPackets, sides: Sides, rows: Rows, side: Rows) -> NewPayload:
     """Return the packets with new payload, and count their bytes in `flows`."""
     groups = sides.groups
-    _anchor(flows, packets, rows, side)
+    sane = packets.tcp & ((packets.tcp_flags & np.uint16(_SYN | _ACK)) != 0) & ~packets.has(_RST)
+    carries = (packets.payload_len > 0) & (sane | ~packets.tcp)
+    _anchor(flows, packets, rows, side, sane, carries)
     group_of = np.repeat(np.arange(len(groups.ids)), groups.counts)
-    carries = (packets.payload_len > 0) & ~packets.has(_RST)
     kept = carries[groups.order]
     position, lane = groups.order[kept], group_of[kept]
     if not len(position):
@@ -77,22 +78,28 @@ class _Growth:
     gap: I64
 
 
-def _anchor(flows: FlowTable, packets: FlowPackets, rows: Rows, side: Rows) -> None:
+def _anchor(flows: FlowTable, packets: FlowPackets, rows: Rows, side: Rows, sane: Bools, carries: Bools) -> None:
     """Fix where the stream of each side starts: after its SYN, else at its first segment seen.
 
-    A reset may carry any sequence number, a probe without ACK too, so neither is an anchor.
+    Only `sane` segments count: a reset may carry any sequence number, a probe without ACK too. A SYN that comes
+    after payload does not move the start.
     """
-    sane = packets.tcp & ((packets.tcp_flags & np.uint16(_SYN | _ACK)) != 0) & ~packets.has(_RST)
     syn = packets.has(_SYN) & sane
-    unknown = np.flatnonzero(sane & (syn | ~flows.seq_known[rows, side]))[::-1]
-    row, which = rows[unknown], side[unknown]
-    silent = flows.payload_bytes[row, which] == 0
-    unknown, row, which = unknown[silent], row[silent], which[silent]
-    # Backwards, so that the first segment wins over later ones; then the last SYN wins over all.
-    flows.next_seq[row, which] = packets.seq[unknown] + syn[unknown].astype(np.uint32)
-    flows.seq_known[row, which] = True
-    asked = unknown[syn[unknown]][::-1]
-    flows.next_seq[rows[asked], side[asked]] = packets.seq[asked] + np.uint32(1)
+    fresh = np.flatnonzero(sane & (syn | ~flows.seq_known[rows, side]))[::-1]
+    fresh = fresh[flows.payload_bytes[rows[fresh], side[fresh]] == 0]
+    first = fresh[~flows.seq_known[rows[fresh], side[fresh]]]
+    # Backwards, so that the first segment wins over later ones; then the last SYN before any payload wins over all.
+    flows.next_seq[rows[first], side[first]] = packets.seq[first] + syn[first].astype(np.uint32)
+    flows.seq_known[rows[first], side[first]] = True
+    asked = fresh[syn[fresh]][::-1]
+    if len(asked):
+        spoken = np.flatnonzero(carries)
+        lane, at = np.unique(rows[spoken] * 2 + side[spoken], return_index=True)
+        lane, begins = np.append(lane, -1), np.append(spoken[at], len(rows))
+        mine = rows[asked] * 2 + side[asked]
+        found = np.searchsorted(lane[:-1], mine)
+        asked = asked[(lane[found] != mine) | (asked <= begins[found])]
+        flows.next_seq[rows[asked], side[asked]] = packets.seq[asked] + np.uint32(1)
 
 
 def _ends(
