@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-SHARED = Path(os.environ.get("NETTRIAGE_CAPTURES", Path(__file__).parents[3] / "shared" / "captures"))
+SHARED = Path(os.environ.get("SHARED_CAPTURES", Path(__file__).parents[3] / "shared" / "captures"))
 """Folder of the captures with truth files; it does not come with a clone."""
 
 SCANS = frozenset({"vertical-scan", "horizontal-scan", "block-scan"})
