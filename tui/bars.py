@@ -93,7 +93,7 @@ def _badge(session: Session, now: float, glyphs: dict[str, str]) -> Span:
 
 def _progress(update: Update) -> float | None:
     source = update.source
-    if not source.size_bytes or source.done_bytes is None:
+    if not source.size_bytes or not source.done_bytes:
         return None
     return min(100.0 * source.done_bytes / source.size_bytes, 100.0)
 

@@ -23,6 +23,7 @@ class ControlledScreen(DrillingScreen):
     def on_key(self) -> None:
         """Keep rows in place while somebody works with them."""
         self.session.ranking.key_pressed(self.now)
+        self.alerts.hold()
 
     def action_move_down(self) -> None:
         """Next row."""

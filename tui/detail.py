@@ -15,6 +15,7 @@ Glyphs = dict[str, str]
 LABEL = 11
 """Cells of the label column."""
 NAME_MAX = 24
+BAR_MAX = 40
 OPEN_SHOWN = 24
 
 
@@ -53,7 +54,7 @@ def _why(alert: Alert, width: int, glyphs: Glyphs) -> Iterator[Line]:
     one = f", window {_window(windows.pop())}" if len(windows) == 1 else ""
     yield line(("Why it fired", "heading"), (f"  observed against threshold{one}", "muted"))
     names = [_observed_name(observation) for observation in alert.observations]
-    cells = min(max(map(width_of, names)), NAME_MAX, width // 3)
+    cells = min(max(map(width_of, names)), max(NAME_MAX, width // 3), width * 2 // 5)
     for observation, name in zip(alert.observations, names, strict=True):
         yield _observation(observation, name, cells, width, glyphs)
     if alert.counterfactual:
@@ -67,17 +68,18 @@ def _observed_name(observation: Observation) -> str:
 
 
 def _observation(observation: Observation, name: str, cells: int, width: int, glyphs: Glyphs) -> Line:
-    value, limit = figures.count(observation.value), figures.count(observation.threshold)
-    ratio = observation.value / observation.threshold if observation.threshold else 0.0
-    times = f"{ratio:.1f}×" if 0 < ratio < 1000 else ">999×" if ratio else ""
-    role = "bad" if observation.weight > 0 and ratio >= 1 else "series-0"
-    tail = f" limit {limit:>6} {times:>7}" if width >= 48 else f" {limit:>5}"
-    room = width - 2 - cells - 8 - width_of(tail)
-    label = fit((span(name),), cells)
-    graph = bullet(observation.value, observation.threshold, min(room, 40), glyphs, role)
+    """Return name, value, bar with the threshold marked, threshold, and how many times it was crossed."""
+    value, threshold = observation.value, observation.threshold
+    ratio = value / threshold if threshold else 0.0
+    crossed = observation.weight > 0 and ratio >= 1
+    times = f"{ratio:.1f}×" if 0 < ratio < 1000 else ">999×" if ratio else "context"
+    limit = figures.count(threshold) if threshold else ""
+    tail = f" {limit:>6} {times:>7}"
+    room = min(width - 2 - cells - 8 - width_of(tail), BAR_MAX)
+    graph = bullet(value, threshold, room, glyphs, "bad" if crossed else "series-0")
     return (
-        ("  ", "text"), *label, (f"{value:>7} ", "strong"), *graph,
-        (tail[: max(width - 2 - cells - 8, 0)], "muted" if role == "series-0" else "text"),
+        ("  ", "text"), *fit((span(name),), cells), (f"{figures.count(value):>7} ", "strong"), *graph,
+        (tail, "text" if crossed else "muted"),
     )  # fmt: skip
 
 

@@ -46,6 +46,7 @@ class LiveTable(ScrollView, inherit_bindings=False):
         self._places: dict[str, int] = {}
         self._cells_of: Callable[[str], Cells] = lambda _key: ()
         self._cursor = 0
+        self._held = False
         self._painted = PaintedLines(self)
         self._strips: LRUCache[object, Strip] = LRUCache(STRIPS_KEPT)
 
@@ -65,14 +66,19 @@ class LiveTable(ScrollView, inherit_bindings=False):
         return len(self._keys)
 
     def set_rows(self, keys: Sequence[str], cells_of: Callable[[str], Cells]) -> None:
-        """Show `keys` in this order. The cursor stays with its row, and that row on its line of the screen."""
+        """Show `keys` in this order.
+
+        Once somebody works with the table the cursor stays with its row, and that row on its line of the
+        screen; before that it stands on the first row, whichever that is.
+        """
         before = self.cursor_key
         self._cells_of = cells_of
         if keys != self._keys:
             at_line = self._cursor - round(self.scroll_y)
             self._keys = list(keys)
             self._places = {key: place for place, key in enumerate(self._keys)}
-            self._cursor = self._places.get(before or "", min(self._cursor, max(len(keys) - 1, 0)))
+            kept = self._places.get(before or "", min(self._cursor, max(len(keys) - 1, 0)))
+            self._cursor = kept if self._held else 0
             self._sized()
             self._scroll(self._cursor - at_line)
         self.repaint()
@@ -83,6 +89,10 @@ class LiveTable(ScrollView, inherit_bindings=False):
         """Draw again the visible lines that would look different."""
         self._painted.refresh_changed([self._look(y) for y in range(self.size.height)])
 
+    def hold(self) -> None:
+        """Keep the cursor with its row from now on."""
+        self._held = True
+
     def move_to(self, key: str) -> None:
         """Put the cursor on the row of that key, where there is one."""
         if key in self._places:
@@ -92,6 +102,7 @@ class LiveTable(ScrollView, inherit_bindings=False):
         """Move the cursor, and scroll so that it is seen."""
         if not self._keys:
             return
+        self._held = True
         target = min(max(self._cursor + rows, 0), len(self._keys) - 1)
         moved = target != self._cursor
         self._cursor = target

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tui.app import NettriageApp
 
 Panel = LiveTable | LineList | HeatMap
+PANELS = 10
 
 
 class MainScreen(Screen[None]):
@@ -90,6 +91,12 @@ class MainScreen(Screen[None]):
         """Steady clock."""
         return cast("NettriageApp", self.app).clock()
 
+    @property
+    def stands(self) -> bool:
+        """Whether all parts are there: not while the screen is being set up or taken down."""
+        desk = self.query_one_optional(Desk)
+        return desk is not None and len(desk.children) == PANELS and self.query_one_optional("#footer") is not None
+
     def lines(self, name: str) -> LineList:
         """Return a panel of lines."""
         return self.query_one(f"#{name}", LineList)
@@ -112,6 +119,8 @@ class MainScreen(Screen[None]):
 
     def paint(self) -> None:
         """Bring everything that is seen up to date; only lines that changed are drawn."""
+        if not self.stands:
+            return
         self.session.renew(self.now)
         for name, paint in (
             ("alerts", self._paint_alerts), ("detail", self._paint_detail), ("heat", self._paint_heat),

@@ -50,18 +50,23 @@ def _summary(alert: Alert, width: int, glyphs: Glyphs, now: float | None) -> lis
         right = (("  ", "text"), (spark(alert.timeline.counts, TIMELINE_CELLS, glyphs["spark"]), "series-0"), *right)
     if room >= 0:
         return [justify((*head, *way), right, width)]
+    if line_width(way) + 2 > width:
+        way = _way(alert, glyphs, short=True)
     return [justify(head, right, width), fit((("  ", "text"), *way), width)]
 
 
-def _way(alert: Alert, glyphs: Glyphs) -> Line:
-    """Return the way, with the relaying hosts in brackets, and protocol and port of each leg on its arrow."""
+def _way(alert: Alert, glyphs: Glyphs, *, short: bool = False) -> Line:
+    """Return the way, with the relaying hosts in brackets, and protocol and port of each leg on its arrow.
+
+    A short one has the ports alone.
+    """
     stops = [party.ip for party in alert.via]
     if not stops:
         return path(alert, glyphs["arrow"])
     spans: list[Span] = [span(stops[0])]
     for at, stop in enumerate(stops[1:]):
         leg = alert.legs[at] if at < len(alert.legs) else None
-        label = f"{leg.protocol}:{leg.dport}" if leg else ""
+        label = "" if leg is None else f"{leg.dport}" if short else f"{leg.protocol}:{leg.dport}"
         arrow = glyphs["arrow"] if leg is None or leg.src == stops[at] else glyphs["reverse"]
         last = at == len(stops) - 2
         spans.append(span(f" {glyphs['leg']}{label}{arrow} ", "muted"))

@@ -10,10 +10,11 @@ from pathlib import Path
 from nettriage.model.frames import Failed, Message
 from tests.tui.fake_sensor import FakeSensor
 from tests.tui.hostile import hostile_alerts, hostile_flows, hostile_packets
-from tests.tui.made import busy_alerts, update
+from tests.tui.made import alert, busy_alerts, update
 from tui.app import run_app
 
 PERIOD_S = 0.25
+CROWD = 2000
 
 
 def scenario(name: str, sensor: FakeSensor) -> list[Message]:
@@ -22,24 +23,29 @@ def scenario(name: str, sensor: FakeSensor) -> list[Message]:
         sensor.alerts, sensor.flows, sensor.packets = hostile_alerts(), hostile_flows(), hostile_packets()
     elif name == "failed":
         return [Failed(message="no such interface: eht1 (did you mean eth1?)", exit_code=4)]
-    elif name == "empty":
-        sensor.alerts = []
+    elif name == "crowd":
+        sensor.alerts = [alert(number, score=number % 100) for number in range(CROWD)]
     else:
         sensor.alerts = busy_alerts()
     return [update(sensor.alerts)]
 
 
 async def play(sensor: FakeSensor, name: str) -> None:
-    """Answer questions, and in the scenario ``live`` send an update four times a second."""
+    """Answer questions, and in the scenarios ``live`` and ``crowd`` send an update four times a second."""
     answering = asyncio.ensure_future(sensor.answer())
+    await sensor.linked.wait()
+    for message in scenario(name, sensor):
+        sensor.say(message)
     sequence = 1
     while not answering.done():
         await asyncio.wait([answering], timeout=PERIOD_S)
         sequence += 1
-        if name == "live" and not answering.done():
-            changed = [alert for at, alert in enumerate(busy_alerts()) if (at + sequence) % 4 == 0]
-            for alert in changed:
-                alert.count += sequence
+        if name in ("live", "crowd") and not answering.done():
+            changed = [
+                each for at, each in enumerate(sensor.alerts) if (at + sequence) % (len(sensor.alerts) // 4) == 0
+            ]
+            for each in changed:
+                each.count += sequence
             sensor.say(update(changed, sequence, received=4_100_000 + sequence * 1000))
     await answering
 
@@ -48,7 +54,6 @@ def main() -> None:
     """Play the scenario that the command line names, and print how it ended."""
     name = sys.argv[1]
     sensor = FakeSensor()
-    sensor.send(*scenario(name, sensor))
     thread = threading.Thread(target=lambda: asyncio.run(play(sensor, name)), daemon=True)
     thread.start()
     theme = sys.argv[3] if len(sys.argv) > 3 else "night"

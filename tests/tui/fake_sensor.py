@@ -28,6 +28,8 @@ class FakeSensor:
         self.screens_end, self._end = socket.socketpair()
         self._end.setblocking(True)
         self._writer: asyncio.StreamWriter | None = None
+        self.linked = asyncio.Event()
+        """Set once `say` works."""
         self.heard: list[object] = []
         self.flows = flow_rows()
         self.packets = packet_rows()
@@ -55,6 +57,7 @@ class FakeSensor:
         """Answer questions until the screens are gone."""
         reader, writer = await asyncio.open_connection(sock=self._end)
         self._writer = writer
+        self.linked.set()
         frames = FrameReader()
         while chunk := await reader.read(65_536):
             for message in frames.feed(chunk):

@@ -228,7 +228,7 @@ def flow_rows() -> list[FlowRow]:
             dst="10.1.9.5",
             dport=port,
             protocol="tcp",
-            state="refused" if at % 3 else "established",
+            state="REJ" if at % 3 else "S1",
             bytes_up=120 * at,
             bytes_down=88_000 * at,
             packets_up=3 + at,

@@ -30,7 +30,7 @@ def test_everything_known_is_said() -> None:
     text = _text()
 
     for words in (
-        "tried 1,024 ports", "distinct ports", "limit", "10.2×", "would not alert if", "open 4: 22 80 445 8080!",
+        "tried 1,024 ports", "distinct ports", "100   10.2×", "would not alert if", "open 4: 22 80 445 8080!",
         "closed 812", "opened 10.1.9.5:445", "masscan", "approved scanner? No:", "loss 0.02%",
         "is 10.1.7.31 an approved", "tcp.flags.syn == 1", "tcp-syn", "1:wCb3OG7yAFWelaUydu0D+125CLM=",
         "12 packets kept", "PT-CR-327", "T1046",
@@ -87,3 +87,18 @@ def test_tunnels_list_only_paths(width: int) -> None:
     assert list(dict.fromkeys(keys)) == ["A-0090", "A-0120", "A-0125", "A-0101"]
     assert len(lines) == len(keys)
     assert max(map(line_width, lines)) <= width
+
+
+def test_a_way_too_long_for_the_panel_is_shortened_to_its_ports() -> None:
+    """Where protocol names do not fit, ports stay on the arrows, and the last host is not cut."""
+    lines, _ = tunnel_lines([relay()], 52, GLYPHS, None)
+
+    assert text_of(lines[1]).strip() == "10.1.4.22 ─22→ [10.1.9.5] ─4444→ 203.0.113.9"
+
+
+def test_context_without_a_limit_is_no_reason() -> None:
+    """An observation without a threshold is shown as context, and nothing is divided by it."""
+    made = alert(1)
+    made.observations[0].threshold = 0
+
+    assert any("context" in text_of(row) for row in detail_lines(made, 58, GLYPHS))

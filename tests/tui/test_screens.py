@@ -145,6 +145,18 @@ async def test_the_cursor_stays_with_its_incident(tmp_path: Path) -> None:
         assert run.screen.alerts.cursor_row == 3
 
 
+async def test_untouched_the_worst_is_explained(tmp_path: Path) -> None:
+    """Until a key is pressed the cursor stands on the first row, so that the detail explains the worst incident."""
+    async with running(tmp_path) as run:
+        run.clock[0] += 10
+        run.sensor.say(update([alert(7, score=100, severity="critical")], 2))
+        await run.until(lambda: run.screen.session.ranking.ids[0] == "A-0007")
+        await run.pilot.pause()
+
+        assert run.screen.alerts.cursor_key == "A-0007"
+        assert "#A-0007" in str(run.screen.query_one("#detail").border_subtitle)
+
+
 async def test_rows_do_not_move_just_after_a_key(tmp_path: Path) -> None:
     """What is new waits at the end, counted, until the operator pauses."""
     async with running(tmp_path) as run:
