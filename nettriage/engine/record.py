@@ -77,7 +77,6 @@ class Recorder:
     def alert(self, card: Card, finding: Finding, frame: Frame, moment: Moment) -> Alert:
         """Return the record of an incident."""
         subject, objects, via = self._actors(finding, moment.tables)
-        seen = moment.visibility
         score = min(max(float(finding.score), 0.0), 100.0)
         return Alert(
             id=frame.id,
@@ -85,7 +84,7 @@ class Recorder:
             title=finding.title,
             severity=severity_of(score),
             score=round(score, 1),
-            confidence=round(min(max(finding.confidence, 0.0), 1.0) * trust(seen), 3),
+            confidence=round(min(max(finding.confidence, 0.0), 1.0) * trust(moment.visibility), 3),
             status="resolved" if finding.closed else "new",
             activity=frame.activity,
             count=finding.count,
@@ -107,7 +106,7 @@ class Recorder:
             tool=finding.tool,
             findings=finding.findings,
             benign_checked=finding.benign_checked,
-            visibility=msgspec.structs.replace(seen, note=finding.visibility_note),
+            visibility=msgspec.structs.replace(moment.visibility, note=finding.visibility_note),
             attack=list(card.attack),
             rules=list(card.rules),
             timeline=frame.timeline,
