@@ -9,35 +9,27 @@ from pathlib import Path
 from nettriage.cli.installed import catalogue
 from nettriage.cli.sourcing import demo_capture
 from nettriage.engine.config import RunConfig
-from nettriage.engine.launch import SensorHandle, start_sensor
+from nettriage.engine.launch import start_sensor
 from nettriage.settings.load import load
 from tui.app import NettriageApp
+from tui.screenshot import save_screenshot
 
 PICTURE = Path(__file__).parent / "triage.svg"
-SIZE = (140, 42)
-WAIT_S = 60.0
-_FONT_FACE = re.compile(r"@font-face \{.*?\}", re.DOTALL)
-
-
-async def draw(sensor: SensorHandle, settings_theme: str) -> str:
-    """Return the screen as SVG once the whole capture was analysed; the fonts are those of the reader."""
-    app = NettriageApp(
-        sensor.sock, theme=settings_theme, export_dir=Path.cwd(), source_name="demo",
-        sensor_alive=sensor.alive,
-    )  # fmt: skip
-    async with app.run_test(size=SIZE) as pilot, asyncio.timeout(WAIT_S):
-        while app.session.ending is None:
-            await pilot.pause(0.1)
-        await pilot.pause(0.5)
-        return _FONT_FACE.sub("", app.export_screenshot(title="nettriage demo"))
+_WEB_FONT = re.compile(r"@font-face \{.*?\}", re.DOTALL)
+"""A picture in a README shall fetch nothing: it is drawn in the reader's own fixed-width font."""
 
 
 def main() -> None:
-    """Analyse the demo at full speed and write the picture."""
+    """Analyse the demo at full speed and write the picture once everything was analysed."""
     settings = load(catalogue(), environ={})
     sensor = start_sensor(RunConfig.of(settings, str(demo_capture()), source_type="demo"))
     try:
-        PICTURE.write_text(asyncio.run(draw(sensor, settings.screen.theme)))
+        app = NettriageApp(
+            sensor.sock, theme=settings.screen.theme, export_dir=Path.cwd(), source_name="demo",
+            sensor_alive=sensor.alive,
+        )  # fmt: skip
+        asyncio.run(save_screenshot(app, PICTURE, ready=lambda session: session.ending is not None))
+        PICTURE.write_text(_WEB_FONT.sub("", PICTURE.read_text()))
     finally:
         sensor.stop()
 
