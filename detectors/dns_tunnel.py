@@ -30,6 +30,7 @@ from detectors._kit import forge
 from detectors._kit.dns_finding import TunnelFacts, finding
 from detectors._kit.dns_groups import NO_DOMAIN, DnsGroups, GroupView, questions
 from detectors._kit.dns_names import hash_lookups, labels, mean_entropy, text, tool_of
+from detectors._kit.fold import Fold
 from detectors._kit.raw_dns import RawDns
 from detectors._kit.restate import Restatement
 from nettriage.model.alert import Attack, Tool
@@ -112,7 +113,20 @@ class DnsTunnel(Detector):
     )  # fmt: skip
     tuning_type: ClassVar[type[Tuning]] = DnsTunnelTuning
     reads: ClassVar[frozenset[str]] = frozenset(
-        {"dns", "src", "dst", "prefixes", "packets.ts_ns", "packets.duplicate", "packets.raw", "tables"}
+        {
+            "dns",
+            "src",
+            "dst",
+            "flow",
+            "packets.ts_ns",
+            "packets.duplicate",
+            "packets.raw",
+            "packets.dst_port",
+            "packets.proto",
+            "packets.payload_at",
+            "packets.payload_cap",
+            "tables",
+        }
     )
     examples: ClassVar[tuple[Example, ...]] = (
         Example("long TXT questions below one domain", _tunnelled, fires=True, subject="10.0.1.11"),
@@ -125,7 +139,7 @@ class DnsTunnel(Detector):
         super().__init__(tuning, site)
         assert isinstance(tuning, DnsTunnelTuning)
         self._limits = tuning
-        self._groups = DnsGroups(groups=8_192, names=65_536, mix=Mixer(site.mixer_secret))
+        self._groups = DnsGroups(groups=8_192, names=65_536, fold=Fold.keyed(Mixer(site.mixer_secret)))
         self._raw = RawDns()
         self._said = Restatement(_INCIDENTS_MAX, int(tuning.idle_s * _S))
 

@@ -30,6 +30,7 @@ from detectors._kit import forge
 from detectors._kit.echo_finding import Rule, finding
 from detectors._kit.echo_pairs import COUNTERS, EchoPairs, PairView
 from detectors._kit.echoes import RequestTable, echoes
+from detectors._kit.fold import Fold
 from detectors._kit.restate import Restatement
 from nettriage.model.alert import Attack
 from nettriage.model.columns import Mixer, Rows
@@ -124,17 +125,17 @@ class IcmpTunnel(Detector):
         super().__init__(tuning, site)
         assert isinstance(tuning, IcmpTunnelTuning)
         self._limits = tuning
-        self._mix = Mixer(site.mixer_secret)
+        self._fold = Fold.keyed(Mixer(site.mixer_secret))
         self._requests = RequestTable(16_384)
-        self._pairs = EchoPairs(4_096, self._mix)
+        self._pairs = EchoPairs(4_096, self._fold)
         self._said = Restatement(_INCIDENTS_MAX, int(tuning.idle_s * _S))
         self._beyond = 0
 
     def push(self, seen: Slice) -> None:
         """Match and count the echo packets of a slice."""
-        echo, beyond = echoes(seen, self._mix, _PACKETS_PER_SLICE)
+        echo, beyond = echoes(seen, self._fold, _PACKETS_PER_SLICE)
         self._beyond += beyond
-        if len(echo):
+        if echo:
             self._pairs.add(echo, self._requests.match(echo), seen)
 
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:

@@ -150,7 +150,9 @@ class InternalProxy(Detector):
         if not len(rows):
             return
         forward = suspects(tables, slots, 0)
-        backward = suspects(tables, slots, 1) & (tables.flows.first_speaker[rows] == 1)
+        backward = np.zeros(len(rows), np.bool_)
+        server_first = np.flatnonzero(tables.flows.first_speaker[rows] == 1)
+        backward[server_first] = suspects(tables, slots[server_first], 1)
         chosen = np.flatnonzero(forward | backward)
         self._unparsed += max(len(chosen) - _PARSES_PER_TICK, 0)
         for at in chosen[:_PARSES_PER_TICK]:

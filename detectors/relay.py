@@ -31,7 +31,7 @@ from detectors._kit import forge
 from detectors._kit.lag_watch import LagWatch
 from detectors._kit.legs import neighbours, volumes
 from detectors._kit.meeting import Candidate
-from detectors._kit.relay_book import Relay, RelayBook
+from detectors._kit.relay_book import RelayAccount, RelayBook
 from detectors._kit.relay_finding import Hops, finding
 from detectors._kit.relay_role import RelayFacts, Role, judge
 from detectors._kit.restate import worth_saying
@@ -92,7 +92,7 @@ def _unrelated() -> Frames:
     return _both_legs(_talk(3), _talk(90))
 
 
-class RelayDetector(Detector):
+class Relay(Detector):
     """Hosts that pass on between two others what they receive."""
 
     card: ClassVar[Card] = Card(
@@ -212,7 +212,7 @@ class RelayDetector(Detector):
             self._say_one(relay, now_ns, tables, said)
         return said
 
-    def _say_one(self, relay: Relay, now_ns: int, tables: Tables, said: list[Finding]) -> None:
+    def _say_one(self, relay: RelayAccount, now_ns: int, tables: Tables, said: list[Finding]) -> None:
         """Say a relay that is news; the middle of a chain is closed, its first relay speaks."""
         volume = _freshen(relay, tables)
         closed = now_ns - relay.last_ns > self._limits.idle_s * _S
@@ -233,13 +233,13 @@ class RelayDetector(Detector):
                 self._lags.forget(pair)
             self._book.forget(relay)
 
-    def _hops(self, relay: Relay) -> Hops:
+    def _hops(self, relay: RelayAccount) -> Hops:
         """Return the longest chain that begins at the relay, the latest of equals."""
         chains = [self._book.chain(pair) for pair in relay.pairs]
         longest = max(len(chain) for chain in chains)
         return Hops(tuple(next(chain for chain in reversed(chains) if len(chain) == longest)))
 
-    def _role(self, relay: Relay, hops: Hops) -> Role:
+    def _role(self, relay: RelayAccount, hops: Hops) -> Role:
         addr, home = relay.end.addr, self.site.home
         backends = list(relay.backends)
         target = hops.via[-1]
@@ -257,13 +257,13 @@ class RelayDetector(Detector):
             )
         )  # fmt: skip
 
-    def _declared(self, relay: Relay) -> str:
+    def _declared(self, relay: RelayAccount) -> str:
         site, addr = self.site, relay.end.addr
         roles = (("load balancer", site.load_balancers), ("proxy", site.proxies), ("bastion", site.bastions))
         return next((name for name, hosts in roles if addr in hosts), "")
 
 
-def _freshen(relay: Relay, tables: Tables) -> int:
+def _freshen(relay: RelayAccount, tables: Tables) -> int:
     """Move the relay's last time on with its flows; return the payload bytes of its latest pairs."""
     flows = tables.flows
     legs = [flow for pair in relay.pairs for flow in (pair.inner, pair.outer)]

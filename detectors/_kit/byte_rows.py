@@ -29,8 +29,3 @@ def byte_rows(data: U8, at: I64, length: npt.NDArray[np.integer], width: int) ->
         out[row, : len(piece)] = piece
     out[np.arange(width) >= np.asarray(length)[:, None]] = 0
     return out
-
-
-def words(rows: U8) -> list[npt.NDArray[np.uint64]]:
-    """Return the columns of `rows` as 64-bit words; the width is a multiple of 8."""
-    return list(np.ascontiguousarray(rows).view("<u8").T)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nettriage.model.columns import I64, U64, Mixer, Rows, group
+from nettriage.model.columns import I64, U64, Rows, group
 from nettriage.model.finding import Address
 from nettriage.model.health import Gauge
 from nettriage.model.keytable import KeyTable
@@ -15,14 +15,16 @@ from nettriage.model.slices import Slice
 
 from .byte_rows import U8, byte_rows
 from .dns_names import NULL, PRIVATE, TUNNEL_TYPES
+from .fold import Fold
 
 BUCKET_NS = 10_000_000_000
 BUCKETS = 6
 WINDOW_NS = BUCKETS * BUCKET_NS
 NAME_WIDTH, DOMAIN_WIDTH = 96, 64
 _NAMES_FIRST, _NAMES_LATEST = 4, 4
-_SUB_BYTES_MIN = 8
+_SUB_BYTES_MIN = 12
 """Shorter sub-names carry next to nothing and are most of all names."""
+_NAME_BYTES_MIN = _SUB_BYTES_MIN + 4
 _TLD_MAX, _DOMAIN_MAX = 18, 48
 """A longer last label, or a longer registered domain, is no domain but data."""
 NO_DOMAIN = 0xD0
@@ -69,7 +71,7 @@ class GroupView:
 def questions(seen: Slice) -> Questions | None:
     """Return the questions of a slice whose names could carry data, None where there are none."""
     dns, packets = seen.dns, seen.packets
-    rows = np.flatnonzero(~dns.is_reply & (dns.qname_len >= 12))
+    rows = np.flatnonzero(~dns.is_reply & (dns.qname_len >= _NAME_BYTES_MIN))
     rows = rows[~packets.duplicate[dns.row[rows]]]
     if not len(rows):
         return None
@@ -104,9 +106,9 @@ def _plausible(data: U8, domain_at: I64, end: I64) -> npt.NDArray[np.bool_]:
 class DnsGroups:
     """Groups of (client, domain), and the names that each has asked for lately; both bounded."""
 
-    def __init__(self, groups: int, names: int, mix: Mixer) -> None:
+    def __init__(self, groups: int, names: int, fold: Fold) -> None:
         """Make empty tables."""
-        self._mix = mix
+        self._fold = fold
         self._table = KeyTable("DNS groups", groups)
         self._names = KeyTable("DNS names", names)
         self._name_ns: I64 = np.zeros(names, np.int64)
@@ -189,7 +191,7 @@ class DnsGroups:
         hosts = seen.tables.hosts
         client, resolver = hosts.key[asked.client], hosts.key[asked.resolver]
         apart = np.where(asked.domain == NO_DOMAIN, resolver, 0)
-        found = self._table.locate(self._mix(client, asked.domain, apart), asked.ts_ns)
+        found = self._table.locate(self._fold.columns(client, asked.domain, apart), asked.ts_ns)
         fresh, first = found.new_rows, found.new_first
         for array in (self._counts, self._longest, self._bucket, self._total, self._samples, self.watched):
             array[fresh] = 0
@@ -208,7 +210,7 @@ class DnsGroups:
     def _fresh(self, asked: Questions, rows: Rows, kept: Rows) -> Rows:
         """Return, ascending, the questions whose name the group has not asked for within the window."""
         ts_ns = asked.ts_ns[kept]
-        found = self._names.locate(self._mix(self._table.keys[rows], asked.name[kept]), ts_ns)
+        found = self._names.locate(self._fold.columns(self._table.keys[rows], asked.name[kept]), ts_ns)
         self._name_ns[found.new_rows] = ts_ns[found.new_first] - WINDOW_NS - 1
         first = group(found.rows[found.rows >= 0]).first
         first = np.flatnonzero(found.rows >= 0)[first]

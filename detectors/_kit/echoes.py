@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nettriage.model.columns import I64, U64, Mixer, Rows, group
+from nettriage.model.columns import I64, U64, Rows
 from nettriage.model.health import Gauge
-from nettriage.model.keytable import KeyTable
 from nettriage.model.slices import Slice
 
-from .byte_rows import U8, byte_rows, words
+from .byte_rows import U8, byte_rows
+from .fold import Fold
 
 Bools = npt.NDArray[np.bool_]
 WIDTH = 64
@@ -66,18 +66,21 @@ class Echoes:
         return np.where((first == PTUNNEL_NG) | (first == PTUNNEL), first, 0).astype(np.uint32)
 
 
-def echoes(seen: Slice, mix: Mixer, most: int) -> tuple[Echoes, int]:
-    """Return the first `most` sound echo packets of a slice, and how many there were beyond."""
+def echoes(seen: Slice, fold: Fold, most: int) -> tuple[Echoes | None, int]:
+    """Return the first `most` sound echo packets of a slice (None where none), and how many there were beyond."""
     packets = seen.packets
-    v4 = (packets.proto == _ICMP) & ((packets.icmp_type == 8) | (packets.icmp_type == 0))
-    v6 = (packets.proto == _ICMPV6) & ((packets.icmp_type == 128) | (packets.icmp_type == 129))
-    rows = np.flatnonzero((v4 | v6) & (packets.flaw == 0) & ~packets.duplicate & (seen.flow >= 0))
-    beyond = max(len(rows) - most, 0)
-    rows = rows[:most]
-    return _echoes(seen, rows, mix), beyond
+    rows = np.flatnonzero((packets.proto == _ICMP) | (packets.proto == _ICMPV6))
+    if len(rows):
+        kind = packets.icmp_type[rows]
+        wanted = np.where(packets.proto[rows] == _ICMP, kind & 0xF7 == 0, kind & 0xFE == 128)
+        wanted &= (packets.flaw[rows] == 0) & ~packets.duplicate[rows] & (seen.flow[rows] >= 0)
+        rows = rows[wanted]
+    if not len(rows):
+        return None, 0
+    return _echoes(seen, rows[:most], fold), max(len(rows) - most, 0)
 
 
-def _echoes(seen: Slice, rows: Rows, mix: Mixer) -> Echoes:
+def _echoes(seen: Slice, rows: Rows, fold: Fold) -> Echoes:
     packets, hosts = seen.packets, seen.tables.hosts
     is_request = (packets.icmp_type[rows] == 8) | (packets.icmp_type[rows] == 128)
     src, dst = seen.src[rows].astype(np.intp), seen.dst[rows].astype(np.intp)
@@ -85,12 +88,14 @@ def _echoes(seen: Slice, rows: Rows, mix: Mixer) -> Echoes:
     ident = np.where(is_request, packets.src_port[rows], packets.dst_port[rows])
     asker_key, asked_key = hosts.key[asker], hosts.key[asked]
     head = byte_rows(packets.raw.data, packets.payload_at[rows], packets.payload_cap[rows], WIDTH)
-    columns, length = words(head), packets.payload_len[rows].astype(np.int64)
+    products, length = fold.products(head), packets.payload_len[rows].astype(np.int64)
     return Echoes(
         ts_ns=packets.ts_ns[rows], is_request=is_request, asker=asker, asked=asked, asker_key=asker_key,
-        asked_key=asked_key, exchange=mix(asker_key, asked_key, ident, packets.seq[rows]), length=length, head=head,
-        whole_print=mix(*columns, length), head_print=mix(*columns[:_HEAD_WORDS]),
-        tail_print=mix(*columns[_STAMP_WORDS:]), is_v6=packets.proto[rows] == _ICMPV6,
+        asked_key=asked_key, exchange=fold.columns(asker_key, asked_key, ident, packets.seq[rows]), length=length,
+        head=head,
+        whole_print=products.sum(axis=1) + length.astype(np.uint64) * fold.factors[-1],
+        head_print=products[:, :_HEAD_WORDS].sum(axis=1), tail_print=products[:, _STAMP_WORDS:].sum(axis=1),
+        is_v6=packets.proto[rows] == _ICMPV6,
     )  # fmt: skip
 
 
@@ -107,11 +112,12 @@ class Matches:
 
 
 class RequestTable:
-    """The last request of each exchange, to compare its reply with."""
+    """The last request of each exchange, to compare its reply with; a fixed number of places, the newest wins."""
 
     def __init__(self, capacity: int) -> None:
-        """Make an empty table."""
-        self._table = KeyTable("echo requests", capacity)
+        """Make an empty table of `capacity` places (a power of two)."""
+        self._mask = np.uint64(capacity - 1)
+        self._key: U64 = np.zeros(capacity, np.uint64)
         self._whole: U64 = np.zeros(capacity, np.uint64)
         self._head: U64 = np.zeros(capacity, np.uint64)
         self._length: I64 = np.zeros(capacity, np.int64)
@@ -120,52 +126,49 @@ class RequestTable:
     @property
     def gauge(self) -> Gauge:
         """How full the table is."""
-        return self._table.gauge
+        return Gauge(cap=len(self._key), used=int(np.count_nonzero(self._key)))
 
     @property
     def nbytes(self) -> int:
         """Memory of the table, in bytes."""
-        return self._table.capacity * (4 * 8 + 3 * 8)
+        return sum(a.nbytes for a in (self._key, self._whole, self._head, self._length, self._ts_ns))
 
     def match(self, echo: Echoes) -> Matches:
         """Compare every reply with the request before it, in this slice or an earlier one; remember the requests."""
-        before = _request_before(echo)
-        row = self._table.find(echo.exchange)
+        before = latest_before(echo.exchange, echo.is_request)
+        place = (echo.exchange & self._mask).astype(np.intp)
         inside = before >= 0
-        noted = ~inside & (row >= 0) & (echo.ts_ns - self._ts_ns[row] <= _REQUEST_TTL_NS)
+        noted = (self._key[place] == echo.exchange) & (echo.ts_ns - self._ts_ns[place] <= _REQUEST_TTL_NS)
         known = inside | noted
-        whole = np.where(inside, echo.whole_print[before], self._whole[row])
-        head = np.where(inside, echo.head_print[before], self._head[row])
-        length = np.where(inside, echo.length[before], self._length[row])
+        whole = np.where(inside, echo.whole_print[before], self._whole[place])
+        head = np.where(inside, echo.head_print[before], self._head[place])
+        length = np.where(inside, echo.length[before], self._length[place])
         cut = (echo.length < length) & (echo.length >= 8 * _HEAD_WORDS) & (echo.head_print == head)
         same = (echo.whole_print == whole) | cut
         reply = ~echo.is_request
-        self._remember(echo)
+        self._remember(echo, place)
         return Matches(reply & known & same, reply & known & ~same, reply & ~known)
 
-    def _remember(self, echo: Echoes) -> None:
+    def _remember(self, echo: Echoes, place: Rows) -> None:
         asked = np.flatnonzero(echo.is_request)
-        found = self._table.locate(echo.exchange[asked], echo.ts_ns[asked])
-        asked, rows = asked[found.rows >= 0], found.rows[found.rows >= 0]
-        self._whole[rows] = echo.whole_print[asked]
-        self._head[rows] = echo.head_print[asked]
-        self._length[rows] = echo.length[asked]
-        self._ts_ns[rows] = echo.ts_ns[asked]
+        place = place[asked]
+        self._key[place], self._whole[place] = echo.exchange[asked], echo.whole_print[asked]
+        self._head[place], self._length[place] = echo.head_print[asked], echo.length[asked]
+        self._ts_ns[place] = echo.ts_ns[asked]
 
 
-def _request_before(echo: Echoes) -> Rows:
-    """Return `intp [n]`, the latest earlier request of the same exchange in this slice, -1 where none."""
-    return latest_before(np.unique(echo.exchange, return_inverse=True)[1], echo.is_request)
-
-
-def latest_before(ids: Rows, wanted: Bools) -> Rows:
+def latest_before(ids: npt.NDArray[np.integer], wanted: Bools) -> Rows:
     """Return for each row the latest earlier row of the same id that is `wanted`, -1 where none."""
-    groups = group(ids)
+    order = np.argsort(ids, kind="stable")
     place = np.arange(len(ids))
-    marked = np.where(wanted[groups.order], place, -1)
-    latest = np.concatenate(([-1], np.maximum.accumulate(marked)[:-1])) if len(ids) else marked
-    starts = np.repeat(groups.starts, groups.counts)
+    ordered = ids[order]
+    begins = np.ones(len(ids), np.bool_)
+    begins[1:] = ordered[1:] != ordered[:-1]
+    starts = np.maximum.accumulate(np.where(begins, place, 0))
+    latest = np.empty(len(ids), np.intp)
+    latest[:1] = -1
+    latest[1:] = np.maximum.accumulate(np.where(wanted[order], place, -1))[:-1]
     out = np.full(len(ids), -1, np.intp)
     inside = latest >= starts
-    out[groups.order[inside]] = groups.order[latest[inside]]
+    out[order[inside]] = order[latest[inside]]
     return out

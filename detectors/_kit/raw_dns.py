@@ -10,14 +10,13 @@ from nettriage.model.finding import Endpoint, Finding
 from nettriage.model.health import Gauge
 from nettriage.model.safetext import safe
 from nettriage.model.slices import Slice
-from nettriage.model.tables import RESPONDER, Tables
+from nettriage.model.tables import Tables
 
 from .legs import BYTES_PER_NOTED_FLOW, NotedFlow, leg, note, volumes
-from .prefix_watch import PrefixWatch, heads
 from .reasons import title
 
 _UDP, _DNS_PORT = 17, 53
-_MAGIC = np.frombuffer(b"\x10\xd1\x9e", np.uint8)
+_MAGIC = b"\x10\xd1\x9e"
 _TUNNELS_MAX = 256
 _PER_TICK = 16
 _IDLE_NS = 1_800_000_000_000
@@ -28,9 +27,10 @@ class RawDns:
 
     def __init__(self) -> None:
         """Follow nothing yet."""
-        self._watch = PrefixWatch()
+        self._marked: dict[int, int] = {}
+        """Flows that showed the mark since the last tick: row by serial."""
         self._tunnels: dict[int, tuple[NotedFlow, int]] = {}
-        """By serial: the flow, and when it last grew."""
+        """By serial: the flow, and when it last showed the mark."""
         self._refused = 0
 
     @property
@@ -41,20 +41,35 @@ class RawDns:
     @property
     def nbytes(self) -> int:
         """Memory, in bytes."""
-        return self._watch.nbytes + len(self._tunnels) * BYTES_PER_NOTED_FLOW
+        return 100 * len(self._marked) + len(self._tunnels) * BYTES_PER_NOTED_FLOW
 
     def note(self, seen: Slice) -> None:
-        """Mark the flows whose prefixes grew."""
-        self._watch.note(seen)
+        """Mark the flows with a datagram to port 53 that begins like iodine's raw mode.
+
+        A DNS message cannot: its third byte would make a question a reply with an unassigned opcode.
+        """
+        packets, data = seen.packets, seen.packets.raw.data
+        rows = np.flatnonzero((packets.dst_port == _DNS_PORT) & (packets.proto == _UDP))
+        rows = rows[(packets.payload_cap[rows] >= len(_MAGIC)) & (seen.flow[rows] >= 0)]
+        for place, byte in enumerate(_MAGIC):
+            if not len(rows):
+                return
+            rows = rows[data[packets.payload_at[rows] + place] == byte]
+        for row in np.unique(seen.flow[rows]).tolist():
+            if len(self._marked) < _TUNNELS_MAX:
+                self._marked[int(seen.tables.flows.serial[row])] = row
+            else:
+                self._refused += 1
 
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
         """Return tunnels that are new or over."""
-        rows, slots = self._watch.drain(tables, _UDP)
-        to_dns = tables.flows.port[rows, RESPONDER] == _DNS_PORT
-        rows, slots = rows[to_dns], slots[to_dns]
-        marked = (heads(tables, slots, 0, 3) == _MAGIC).all(axis=1) if len(rows) else np.zeros(0, np.bool_)
-        found = [self._enter(note(tables, int(row)), now_ns, tables) for row in rows[marked][:_PER_TICK]]
-        return [item for item in found if item] + self._closed(now_ns, tables)
+        found: list[Finding] = []
+        for serial, row in sorted(self._marked.items()):
+            if int(tables.flows.serial[row]) == serial and len(found) < _PER_TICK:
+                new = self._enter(note(tables, row), now_ns, tables)
+                found += [new] if new else []
+        self._marked.clear()
+        return found + self._closed(now_ns, tables)
 
     def _enter(self, flow: NotedFlow, now_ns: int, tables: Tables) -> Finding | None:
         known = flow.serial in self._tunnels

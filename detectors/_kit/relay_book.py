@@ -19,7 +19,7 @@ _BYTES_PER_RELAY = 3_000 + PAIRS_SHOWN * 2 * BYTES_PER_NOTED_FLOW
 
 
 @dataclass(slots=True)
-class Relay:
+class RelayAccount:
     """One relay: a host and the port that it is reached at."""
 
     end: Endpoint
@@ -89,7 +89,7 @@ class RelayBook:
         self._pairs: OrderedDict[tuple[int, int], Pair] = OrderedDict()
         self._by_inner: dict[int, Pair] = {}
         self._by_outer: dict[int, Pair] = {}
-        self.relays: OrderedDict[int, Relay] = OrderedDict()
+        self.relays: OrderedDict[int, RelayAccount] = OrderedDict()
         self._evicted = [0, 0]
 
     def __contains__(self, key: tuple[int, int]) -> bool:
@@ -99,7 +99,7 @@ class RelayBook:
         """Whether one of the legs already belongs to another pair in the same place."""
         return pair.inner.serial in self._by_inner or pair.outer.serial in self._by_outer
 
-    def enter(self, pair: Pair) -> Relay:
+    def enter(self, pair: Pair) -> RelayAccount:
         """Take in a proved pair, and join it to the chain that it continues."""
         relay = self.relay_of(pair)
         relay.enter(pair)
@@ -116,10 +116,10 @@ class RelayBook:
             self._drop_oldest()
         return relay
 
-    def relay_of(self, pair: Pair) -> Relay:
+    def relay_of(self, pair: Pair) -> RelayAccount:
         """Return the relay of a pair, opened where there is none."""
         end = Endpoint(pair.inner.ends[pair.inner_side].addr, pair.front_port)
-        fresh = Relay(end, pair.relay_key, pair.inner.first_ns, pair.inner.first_ns)
+        fresh = RelayAccount(end, pair.relay_key, pair.inner.first_ns, pair.inner.first_ns)
         relay = self.relays.setdefault(fresh.key, fresh)
         self.relays.move_to_end(fresh.key)
         if len(self.relays) > self._relays_cap:
@@ -134,7 +134,7 @@ class RelayBook:
             hops.append(after)
         return hops
 
-    def forget(self, relay: Relay) -> None:
+    def forget(self, relay: RelayAccount) -> None:
         """Drop a relay that is over."""
         del self.relays[relay.key]
         for pair in relay.pairs:

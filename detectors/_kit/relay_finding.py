@@ -12,7 +12,7 @@ from nettriage.model.tables import Tables
 from .lag_watch import LagWatch
 from .legs import NotedFlow, leg, volumes
 from .reasons import counted, duration, listed, title
-from .relay_book import Relay
+from .relay_book import RelayAccount
 from .relay_role import Role
 from .twin_check import Pair, Proof
 
@@ -60,7 +60,14 @@ class Hops:
 
 
 def finding(
-    relay: Relay, role: Role, hops: Hops, lags: LagWatch, tables: Tables, *, joined: bool = False, closed: bool = False
+    relay: RelayAccount,
+    role: Role,
+    hops: Hops,
+    lags: LagWatch,
+    tables: Tables,
+    *,
+    joined: bool = False,
+    closed: bool = False,
 ) -> Finding:
     """Return the present state of a relay; `joined` says that it became part of a longer chain."""
     best = min(relay.proofs, key=list(Proof).index)
@@ -88,7 +95,7 @@ def _title(hops: Hops) -> str:
     return title("Relay " + " → ".join(to_text(*end.addr) for end in hops.via))
 
 
-def _reason(relay: Relay, role: Role, hops: Hops, best: Proof, tables: Tables, joined: bool) -> str:
+def _reason(relay: RelayAccount, role: Role, hops: Hops, best: Proof, tables: Tables, joined: bool) -> str:
     up, down = volumes(tables, hops.legs[0])
     path = " → ".join(_name(end) for end in hops.via)
     who = "chain" if len(hops.pairs) > 1 else "relay"
@@ -116,12 +123,12 @@ def lag_ms(pair: Pair, lags: LagWatch) -> float:
     return round((pair.outer.first_ns - pair.inner.first_ns) / 1e6, 3) if measured is None else measured
 
 
-def _flows(relay: Relay) -> list[FlowRef]:
+def _flows(relay: RelayAccount) -> list[FlowRef]:
     refs = [flow.ref for pair in relay.pairs for flow in (pair.inner, pair.outer)]
     return refs[-_FLOWS_MAX:]
 
 
-def _observations(relay: Relay, hops: Hops, lags: LagWatch, tables: Tables) -> list[Observation]:
+def _observations(relay: RelayAccount, hops: Hops, lags: LagWatch, tables: Tables) -> list[Observation]:
     window_s = round(max(relay.last_ns - relay.first_ns, 0) / 1e9, 3)
     inner, outer = (volumes(tables, flow) for flow in (hops.pairs[-1].inner, hops.pairs[-1].outer))
     rows = [
@@ -139,14 +146,14 @@ def _observations(relay: Relay, hops: Hops, lags: LagWatch, tables: Tables) -> l
     ]
 
 
-def _counterfactual(relay: Relay, best: Proof) -> str:
+def _counterfactual(relay: RelayAccount, best: Proof) -> str:
     host = to_text(*relay.end.addr)
     if best is Proof.TOKEN:
         return f"would not alert if the handshake randoms differed; informational if {host} were a declared proxy"
     return f"would not alert if the legs differed in one byte; informational if {host} were declared in the settings"
 
 
-def _next_steps(relay: Relay, hops: Hops) -> list[str]:
+def _next_steps(relay: RelayAccount, hops: Hops) -> list[str]:
     host = to_text(*relay.end.addr)
     holds = f"listens on port {relay.end.port}" if relay.end.port else "holds both connections"
     client, target = to_text(*hops.via[0].addr), _name(hops.via[-1])

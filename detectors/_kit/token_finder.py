@@ -110,8 +110,9 @@ class TokenFinder:
     def by_content(self, tables: Tables, ended: Rows, now_ns: int) -> list[Candidate]:
         """Meet ended flows that carried the same unusual content; only at hosts that open and accept flows."""
         flows, hosts = tables.flows, tables.hosts
-        both = (hosts.sent_flows > 0) & (hosts.received_flows > 0)
-        fresh = (self._done[ended] != flows.serial[ended]) & both[flows.host[ended]].any(axis=1)
+        ends = flows.host[ended]
+        both = ((hosts.sent_flows[ends] > 0) & (hosts.received_flows[ends] > 0)).any(axis=1)
+        fresh = both & (self._done[ended] != flows.serial[ended])
         rows = ended[fresh & (flows.payload_bytes[ended].max(axis=1, initial=0) >= _CONTENT_MIN)]
         found: list[Candidate] = []
         for row in rows[: int(self._allowance)].tolist():

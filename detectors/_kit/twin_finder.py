@@ -10,7 +10,8 @@ from nettriage.model.health import Gauge
 from nettriage.model.slices import Slice
 from nettriage.model.tables import Tables
 
-from .byte_rows import U8, words
+from .byte_rows import U8
+from .fold import Fold
 from .meeting import Candidate, candidates
 from .prefix_watch import PrefixWatch, heads
 from .proxy_speech import recognised, suspects
@@ -34,7 +35,7 @@ class TwinFinder:
 
     def __init__(self, mix: Mixer) -> None:
         """Remember nothing yet."""
-        self._mix = mix
+        self._fold = Fold.keyed(mix)
         self._watch = PrefixWatch()
         self._starts = TwinMap(65_536, TTL_NS)
         self._tokens = TokenFinder(mix)
@@ -119,7 +120,7 @@ class TwinFinder:
         if not len(rows):
             return []
         self._started[rows] = tables.flows.serial[rows]
-        sent = [self._mix(*words(part[ready][:, :_START_BYTES])) for part in head]
+        sent = [self._fold.lines(part[ready][:, :_START_BYTES]) for part in head]
         unlike = sent[0] != sent[1]
         return self._crosswise(tables, rows[unlike], [part[unlike] for part in sent], self._starts, Proof.BYTES, now_ns)
 
@@ -149,10 +150,10 @@ class TwinFinder:
         serial = tables.flows.serial[rows]
         keys = [tables.hosts.key[tables.flows.host[rows, side]] for side in (0, 1)]
         for side in (0, 1):
-            seen.put(self._mix(keys[side], sent[1 - side], sent[side]), rows, serial, now_ns)
+            seen.put(self._fold.columns(keys[side], sent[1 - side], sent[side]), rows, serial, now_ns)
         found: list[Candidate] = []
         for side in (0, 1):
-            met = seen.meet(self._mix(keys[side], sent[side], sent[1 - side]), serial, now_ns)
+            met = seen.meet(self._fold.columns(keys[side], sent[side], sent[1 - side]), serial, now_ns)
             hosts = keys[side][met.at]
             found += candidates(tables, rows[met.at], met, proof, hosts)
         return found
