@@ -32,7 +32,7 @@ class ServiceTable:
     proto: U16
     port: U16
     known: U32
-    """`u4`, clients counted exactly, up to `EXACT_CLIENTS`."""
+    """`u4`, clients counted exactly up to `EXACT_CLIENTS`; one more stands for more."""
     marks: U32
     """`u4 [rows, 16]`, marks of those clients."""
     registers: U8
@@ -63,7 +63,7 @@ class ServiceTable:
         empty = (self.registers[rows] == 0).sum(axis=1)
         small = (estimate <= 2.5 * _REGISTERS) & (empty > 0)
         estimate = np.where(small, _REGISTERS * np.log(_REGISTERS / np.maximum(empty, 1)), estimate)
-        return np.where(known < EXACT_CLIENTS, known, np.maximum(np.rint(estimate), known)).astype(np.uint32)
+        return np.where(known <= EXACT_CLIENTS, known, np.maximum(np.rint(estimate), known)).astype(np.uint32)
 
     def answer(
         self, host: Rows, host_key: U64, proto: U16, port: U16, client_key: U64, time_ns: I64
@@ -94,7 +94,7 @@ class ServiceTable:
         rank = 53 - np.frexp((client >> np.uint64(11)).astype(np.float64))[1] + 1
         np.maximum.at(self.registers, (rows, index), rank.astype(np.uint8))
         short = (client >> np.uint64(32)).astype(np.uint32) | np.uint32(1)
-        room = np.flatnonzero(self.known[rows] < EXACT_CLIENTS)
+        room = np.flatnonzero(self.known[rows] <= EXACT_CLIENTS)
         pair = np.unique((rows[room].astype(np.uint64) << np.uint64(32)) | short[room])
         row, mark = (pair >> np.uint64(32)).astype(np.intp), pair.astype(np.uint32)
         unseen = ~(self.marks[row] == mark[:, None]).any(axis=1)
@@ -109,4 +109,4 @@ class ServiceTable:
         place = self.known[row] + (np.arange(len(row)) - np.repeat(start, counts)).astype(np.uint32)
         fits = place < EXACT_CLIENTS
         self.marks[row[fits], place[fits]] = mark[fits]
-        self.known[row[start]] = np.minimum(self.known[row[start]] + counts, EXACT_CLIENTS).astype(np.uint32)
+        self.known[row[start]] = np.minimum(self.known[row[start]] + counts, EXACT_CLIENTS + 1).astype(np.uint32)

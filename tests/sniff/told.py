@@ -61,13 +61,12 @@ class Told:
         """Return the flows held now with their payload, by serial."""
         flows, prefixes = self.state.tables.flows, self.state.tables.prefixes
         rows = np.flatnonzero(flows.serial)
-        return sorted(
-            (
-                int(flows.serial[row]), flows.endpoints(row), *(getattr(flows, name)[row].tolist() for name in FLOW_COLUMNS),
-                prefixes.payload(row, 0), prefixes.payload(row, 1),
-            )
-            for row in rows.tolist()
-        )  # fmt: skip
+        told: list[tuple[object, ...]] = []
+        for row in rows[np.argsort(flows.serial[rows])].tolist():
+            columns = [getattr(flows, name)[row].tolist() for name in FLOW_COLUMNS]
+            payload = prefixes.payload(row, 0), prefixes.payload(row, 1)
+            told.append((int(flows.serial[row]), flows.endpoints(row), *columns, *payload))
+        return told
 
     def hosts(self) -> list[tuple[object, ...]]:
         """Return the hosts held now."""
