@@ -11,14 +11,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from textual.app import App
 from textual.binding import BindingType
 from textual.filter import LineFilter
+from textual.worker import Worker, WorkerState
 
 from nettriage.model.errors import ExitCode
 from nettriage.model.frames import Failed, Update
+from nettriage.model.safetext import safe
 from themes import loading
 from tui import actions, figures
+from tui._textual_quirks import QuietCrashApp
 from tui.controls import ControlledScreen
 from tui.dissect import Dissector
 from tui.drill import Drill
@@ -41,7 +43,7 @@ class Ending(NamedTuple):
     """Plain text for the normal screen: what was seen, and what was written."""
 
 
-class NettriageApp(App[int]):
+class NettriageApp(QuietCrashApp):
     """Shows what a sensor says over `link_socket`. It captures nothing and needs no privilege."""
 
     CSS_PATH = "nettriage.tcss"
@@ -139,13 +141,23 @@ class NettriageApp(App[int]):
         code = self.return_code if self.return_code is not None else int(ExitCode.RUNTIME)
         return Ending(code, "\n".join(self._summary()))
 
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Report what broke in the background: the screens go on."""
+        self.report(event)
+
+    def report(self, event: Worker.StateChanged) -> None:
+        """Say that a worker broke, with the path of the report."""
+        if event.state is WorkerState.ERROR:
+            self.say(self.note_crash(event.worker.error), bad=True)
+
     async def _listen(self) -> None:
         try:
             await self.link.listen(self._took)
         except LinkError as error:
             self.say(str(error), bad=True)
-        self.session.link_lost = True
-        self._main.paint()
+        finally:
+            self.session.link_lost = True
+            self._main.paint()
 
     def _took(self, news: list[News]) -> None:
         """Take in everything that arrived together, then paint once: a slow terminal skips pictures, not incidents."""
@@ -183,11 +195,13 @@ class NettriageApp(App[int]):
         words = ", ".join(f"{number} {name}" for name, number in counts.items())
         rows.append(f"incidents: {words or 'none'}")
         rows += [f"wrote {path}" for path in self.exported[:EXPORTS_SHOWN]]
+        if self.crash is not None:
+            rows.append(self.crash)
         if self.session.ending and self.session.ending.message:
             rows.append(self.session.ending.message)
         elif self.session.link_lost:
             rows.append("the sensor process ended without a word; see its log")
-        return rows
+        return [safe(row) for row in rows]
 
 
 def run_app(

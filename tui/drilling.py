@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 import msgspec
+from textual.worker import Worker
 
 from nettriage.export import export_name, to_json, write_atomic
 from nettriage.model.alert import Alert
@@ -39,6 +40,10 @@ class DrillingScreen(MainScreen):
         if self.following and self.session.ranking.ids:
             alerts = self.session.alerts
             self.alerts.move_to(max(self.session.ranking.ids, key=lambda key: alerts[key].detected_at))
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Report what broke in the background: the screens go on."""
+        self.nettriage.report(event)
 
     def action_drill_in(self) -> None:
         """Go one level deeper from where the focus is."""

@@ -11,6 +11,7 @@ from nettriage.model.frames import Failed, Message
 from tests.tui.fake_sensor import FakeSensor
 from tests.tui.hostile import hostile_alerts, hostile_flows, hostile_packets
 from tests.tui.made import alert, busy_alerts, update
+from tui import panels
 from tui.app import run_app
 
 PERIOD_S = 0.25
@@ -50,12 +51,20 @@ async def play(sensor: FakeSensor, name: str) -> None:
     await answering
 
 
+def _break(_session: object) -> tuple[str, str]:
+    """Fail as a bug would, with something secret at hand."""
+    secret = "\x1b]2;hunter2\x07"
+    raise ValueError(secret)
+
+
 def main() -> None:
     """Play the scenario that the command line names, and print how it ended."""
     name = sys.argv[1]
     sensor = FakeSensor()
     thread = threading.Thread(target=lambda: asyncio.run(play(sensor, name)), daemon=True)
     thread.start()
+    if name == "broken":
+        panels.alerts_title = _break
     theme = sys.argv[3] if len(sys.argv) > 3 else "night"
     ending = run_app(
         sensor.screens_end, theme=theme, export_dir=Path(sys.argv[2]), source_name="eth1", sensor_alive=thread.is_alive

@@ -95,6 +95,21 @@ def test_a_failure_is_told_on_the_normal_screen(tmp_path: Path) -> None:
     assert "no such interface: eht1 (did you mean eth1?)" in terminal.text
 
 
+def test_a_bug_leaves_a_clean_terminal_and_a_private_report(tmp_path: Path) -> None:
+    """A crash is one harmless line and exit code 1; the report is a file that only its owner reads."""
+    with Terminal(RUN, "broken", str(tmp_path), XDG_STATE_HOME=str(tmp_path)) as terminal:
+        status = terminal.wait()
+        raw = bytes(terminal.raw)
+    reports = list((tmp_path / "nettriage").iterdir())
+
+    assert status == 1
+    assert "the screens broke: ValueError; report:" in terminal.text
+    assert b"hunter2" not in raw
+    assert raw.rindex(b"\x1b[?1049l") > raw.rindex(b"\x1b[?1049h")
+    assert all("alerts_title" in report.read_text() for report in reports)
+    assert {report.stat().st_mode & 0o777 for report in reports} == {0o600}
+
+
 def test_the_drill_and_export_work_in_a_real_terminal(tmp_path: Path) -> None:
     """From the list to the bytes of a packet, and out as JSON, with real keys."""
     with Terminal(RUN, "busy", str(tmp_path), width=100, height=30) as terminal:
