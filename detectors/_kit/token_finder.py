@@ -21,6 +21,8 @@ _SHINGLED_FIRST, _PACKETS_PER_SHINGLED = 64, 2_000
 """Flows whose content is shingled: a first allowance, and one more for so many packets."""
 _SHINGLES_MIN = 2
 """Shingles that two flows must share: one piece of content may be quoted by chance."""
+_SPEECH_BYTES = 4
+"""Bytes that tell text, SSH and CONNECT apart."""
 _CONTENT = np.uint64(1 << 63)
 """Keeps prints of content apart from prints of tokens."""
 _CONTENT_MIN = 200
@@ -36,13 +38,16 @@ class TokenFinder:
         self._tokens = TwinMap(65_536, TTL_NS)
         self._side: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
         self._done: I64 = np.zeros(0, np.int64)
+        """By flow row: the serial that gave its token."""
+        self._dull: I64 = np.zeros(0, np.int64)
+        """By flow row: the serial that begins with text, in which no token stands."""
         self._allowance = float(_SHINGLED_FIRST)
         self._unsearched = 0
 
     @property
     def nbytes(self) -> int:
         """Memory, in bytes."""
-        return self._tokens.nbytes + self._side.nbytes + self._done.nbytes
+        return self._tokens.nbytes + self._side.nbytes + self._done.nbytes + self._dull.nbytes
 
     def gauges(self) -> dict[str, Gauge]:
         """Return how full the map is, and how many flows were left unsearched."""
@@ -53,20 +58,30 @@ class TokenFinder:
         """Make room for the marks of a flow table of `rows`."""
         if rows > len(self._done):
             self._side, self._done = np.zeros(rows, np.uint8), np.zeros(rows, np.int64)
+            self._dull = np.zeros(rows, np.int64)
+
+    def fresh(self, tables: Tables, rows: Rows) -> npt.NDArray[np.bool_]:
+        """Return `bool [n]`, whether a token may still be found in each flow."""
+        serial = tables.flows.serial[rows]
+        return np.asarray((self._done[rows] != serial) & (self._dull[rows] != serial))
 
     def earn(self, packets: int) -> None:
         """Earn allowance for shingling by packets seen."""
         self._allowance = min(self._allowance + packets / _PACKETS_PER_SHINGLED, float(_SHINGLED_FIRST))
 
     def by_token(
-        self, tables: Tables, rows: Rows, slots: Rows, head: tuple[U8, U8], now_ns: int
+        self, tables: Tables, rows: Rows, slots: Rows, head: U8, now_ns: int
     ) -> list[Candidate]:  # fmt: skip
         """Meet flows that carry the same ClientHello random or SSH cookie, whoever sends it and wherever it stands."""
-        fresh = self._done[rows] != tables.flows.serial[rows]
-        plain = fresh & hello_mask(head[0]) & (tables.prefixes.length[slots, 0] >= HELLO_END)
+        fresh = self.fresh(tables, rows)
+        length = tables.prefixes.length[slots]
+        plain = fresh & hello_mask(head) & (length[:, 0] >= HELLO_END)
+        unreadable = _unreadable(head)
+        dull = rows[~unreadable & (length[:, 0] >= _SPEECH_BYTES)]
+        self._dull[dull] = tables.flows.serial[dull]
         self._side[rows[plain]] = 0
-        tokens, owners = [hello_tokens(head[0][plain], self._mix)], [rows[plain]]
-        searched, at = self._search(tables, rows[fresh & ~plain & _unreadable(head)])
+        tokens, owners = [hello_tokens(head[plain], self._mix)], [rows[plain]]
+        searched, at = self._search(tables, rows[fresh & ~plain & unreadable])
         tokens.append(np.array(searched, np.uint64))
         owners.append(np.array(at, np.intp))
         return self._meet_tokens(tables, np.concatenate(tokens), np.concatenate(owners), now_ns)
@@ -131,10 +146,9 @@ class TokenFinder:
         return [Candidate(row, int(partner), Proof.CONTENT, 0) for partner in partners[counts >= _SHINGLES_MIN]]
 
 
-def _unreadable(head: tuple[U8, U8]) -> npt.NDArray[np.bool_]:
-    """Whether a token may stand behind other bytes: the flow is SSH, asks a proxy, or begins with no text."""
-    ssh = [(part[:, :4] == np.frombuffer(b"SSH-", np.uint8)).all(axis=1) for part in head]
-    first, second = head[0][:, 0], head[0][:, 1]
-    binary = ((first < 0x20) | (first >= 0x7F)) & (head[0] != 0).any(axis=1)
+def _unreadable(head: U8) -> npt.NDArray[np.bool_]:
+    """Whether a token may stand in a flow: its originator speaks SSH, asks a proxy, or begins with no text."""
+    first, second = head[:, 0], head[:, 1]
+    ssh = (head[:, :4] == np.frombuffer(b"SSH-", np.uint8)).all(axis=1)
     connect = (first == 0x43) & (second == 0x4F)
-    return np.asarray(ssh[0] | ssh[1] | binary | connect)
+    return np.asarray(ssh | connect | (first < 0x20) | (first >= 0x7F))

@@ -14,7 +14,7 @@ from .byte_rows import U8
 from .fold import Fold
 from .meeting import Candidate, candidates
 from .prefix_watch import PrefixWatch, heads
-from .proxy_speech import recognised, suspects
+from .proxy_speech import recognised
 from .token_finder import TTL_NS, TokenFinder
 from .twin_check import Handshake, Proof, Skips
 from .twin_map import TwinMap
@@ -41,6 +41,8 @@ class TwinFinder:
         self._tokens = TokenFinder(mix)
         self._volumes = TwinMap(32_768, TTL_NS)
         self._started: I64 = np.zeros(0, np.int64)
+        self._spoken_to: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
+        """By host row: has an end of a flow on which the accepting side spoke first."""
         self._ended: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
         self._resumed: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
         self._any_ended = False
@@ -52,7 +54,7 @@ class TwinFinder:
     @property
     def nbytes(self) -> int:
         """Memory, in bytes."""
-        arrays = (self._started, self._ended, self._resumed)
+        arrays = (self._started, self._spoken_to, self._ended, self._resumed)
         maps = (self._starts, self._tokens, self._volumes, self._watch)
         return sum(array.nbytes for array in arrays) + sum(item.nbytes for item in maps) + 200 * len(self.skips)
 
@@ -81,14 +83,37 @@ class TwinFinder:
         rows, slots = self._watch.drain(tables, _TCP)
         found: list[Candidate] = []
         if len(rows):
-            head = (heads(tables, slots, 0, _HEAD_WIDTH), heads(tables, slots, 1, _HEAD_WIDTH))
-            self._note_proxied(tables, rows, slots)
-            found += self._by_start(tables, rows, slots, head, now_ns)
-            found += self._tokens.by_token(tables, rows, slots, head, now_ns)
+            found += self._young(tables, rows, slots, now_ns)
         ended = self._drain_ended(tables)
         if len(ended):
             found += self._tokens.by_content(tables, ended, now_ns)
         return found + self._by_volume(tables, ended, now_ns)
+
+    def _young(self, tables: Tables, rows: Rows, slots: Rows, now_ns: int) -> list[Candidate]:
+        """Return the meetings of flows whose prefixes grew: by start at likely hosts, by token everywhere."""
+        likely = self._likely(tables, rows)
+        wanted = likely | self._tokens.fresh(tables, rows)
+        rows, slots, likely = rows[wanted], slots[wanted], likely[wanted]
+        if not len(rows):
+            return []
+        head = heads(tables, slots, 0, _HEAD_WIDTH)
+        self._note_proxied(tables, rows[_asks_proxy(head)])
+        found = self._by_start(tables, rows[likely], slots[likely], head[likely], now_ns)
+        return found + self._tokens.by_token(tables, rows, slots, head, now_ns)
+
+    def _likely(self, tables: Tables, rows: Rows) -> npt.NDArray[np.bool_]:
+        """Return `bool [n]`, whether a flow has yet to be compared and an end that may be a relay.
+
+        A relay opens and accepts flows; one that only opens or only accepts them (a reverse relay) has a flow
+        on which the accepting side speaks first, for what it says comes from elsewhere.
+        """
+        flows, hosts = tables.flows, tables.hosts
+        if len(self._spoken_to) < len(hosts.key):
+            self._spoken_to = np.zeros(len(hosts.key), np.bool_)
+        ends = flows.host[rows]
+        self._spoken_to[ends[flows.first_speaker[rows] == 1]] = True
+        both = (hosts.sent_flows[ends] > 0) & (hosts.received_flows[ends] > 0)
+        return np.asarray((both | self._spoken_to[ends]).any(axis=1) & (self._started[rows] != flows.serial[rows]))
 
     def _grow(self, rows: int) -> None:
         if rows > len(self._ended):
@@ -96,11 +121,10 @@ class TwinFinder:
             self._tokens.grow(rows)
             self._ended, self._resumed = np.zeros(rows, np.bool_), np.zeros(rows, np.bool_)
 
-    def _note_proxied(self, tables: Tables, rows: Rows, slots: Rows) -> None:
+    def _note_proxied(self, tables: Tables, rows: Rows) -> None:
         """Remember how long the proxy handshakes are, so that streams are compared behind them."""
-        chosen = np.flatnonzero(suspects(tables, slots, 0))
-        self._unparsed += max(len(chosen) - _PARSES_PER_TICK, 0)
-        for row in rows[chosen[:_PARSES_PER_TICK]].tolist():
+        self._unparsed += max(len(rows) - _PARSES_PER_TICK, 0)
+        for row in rows[:_PARSES_PER_TICK].tolist():
             talk = recognised(tables, row, 0)
             if talk and talk.answered and talk.target and talk.client_bytes:
                 self.skips[int(tables.flows.serial[row])] = Handshake(
@@ -109,18 +133,17 @@ class TwinFinder:
                 if len(self.skips) > _SKIPS_MAX:
                     self.skips.pop(next(iter(self.skips)))
 
-    def _by_start(
-        self, tables: Tables, rows: Rows, slots: Rows, head: tuple[U8, U8], now_ns: int
-    ) -> list[Candidate]:  # fmt: skip
+    def _by_start(self, tables: Tables, rows: Rows, slots: Rows, head: U8, now_ns: int) -> list[Candidate]:
         """Meet flows whose first 16 bytes are equal crosswise at a shared host."""
         length = tables.prefixes.length[slots]
-        head, length = self._behind_handshakes(tables, rows, slots, head, length)
-        ready = (length >= _START_BYTES).all(axis=1) & (self._started[rows] != tables.flows.serial[rows])
+        both = (head, heads(tables, slots, 1, _HEAD_WIDTH))
+        both, length = self._behind_handshakes(tables, rows, slots, both, length)
+        ready = (length >= _START_BYTES).all(axis=1)
         rows = rows[ready]
         if not len(rows):
             return []
         self._started[rows] = tables.flows.serial[rows]
-        sent = [self._fold.lines(part[ready][:, :_START_BYTES]) for part in head]
+        sent = [self._fold.lines(part[ready][:, :_START_BYTES]) for part in both]
         unlike = sent[0] != sent[1]
         return self._crosswise(tables, rows[unlike], [part[unlike] for part in sent], self._starts, Proof.BYTES, now_ns)
 
@@ -149,13 +172,34 @@ class TwinFinder:
         """Store what each flow brought into and took out of both its hosts, and meet those with the reverse."""
         serial = tables.flows.serial[rows]
         keys = [tables.hosts.key[tables.flows.host[rows, side]] for side in (0, 1)]
+        held = [self._fold.columns(keys[side], sent[1 - side], sent[side]) for side in (0, 1)]
+        wanted = [self._fold.columns(keys[side], sent[side], sent[1 - side]) for side in (0, 1)]
+        found = self._neighbours(rows, keys, held, wanted, proof)
         for side in (0, 1):
-            seen.put(self._fold.columns(keys[side], sent[1 - side], sent[side]), rows, serial, now_ns)
-        found: list[Candidate] = []
+            met = seen.meet(wanted[side], serial, now_ns)
+            found += candidates(tables, rows[met.at], met, proof, keys[side][met.at])
         for side in (0, 1):
-            met = seen.meet(self._fold.columns(keys[side], sent[side], sent[1 - side]), serial, now_ns)
-            hosts = keys[side][met.at]
-            found += candidates(tables, rows[met.at], met, proof, hosts)
+            seen.put(held[side], rows, serial, now_ns)
+        return found
+
+    @staticmethod
+    def _neighbours(
+        rows: Rows, keys: list[U64], held: list[U64], wanted: list[U64], proof: Proof
+    ) -> list[Candidate]:  # fmt: skip
+        """Meet flows of one look: of several that fit, the next one in order of serial."""
+        common = np.intersect1d(np.concatenate(held), np.concatenate(wanted))
+        if not len(common):
+            return []
+        places: dict[int, list[int]] = {}
+        for side in (0, 1):
+            for at in np.flatnonzero(np.isin(held[side], common)).tolist():
+                places.setdefault(int(held[side][at]), []).append(at)
+        found = []
+        for side in (0, 1):
+            for at in np.flatnonzero(np.isin(wanted[side], common)).tolist():
+                after = [other for other in places[int(wanted[side][at])] if other > at]
+                if after:
+                    found.append(Candidate(int(rows[at]), int(rows[min(after)]), proof, int(keys[side][at])))
         return found
 
     def _drain_ended(self, tables: Tables) -> Rows:
@@ -187,3 +231,9 @@ class TwinFinder:
             return []
         sent = [volume[:, side].astype(np.uint64) for side in (0, 1)]
         return self._crosswise(tables, rows, sent, self._volumes, Proof.VOLUME, now_ns)
+
+
+def _asks_proxy(head: U8) -> npt.NDArray[np.bool_]:
+    """Whether each stream may begin with SOCKS or CONNECT."""
+    first, second = head[:, 0], head[:, 1]
+    return np.asarray(((first == 4) | (first == 5) | ((first == 0x43) & (second == 0x4F))) & (second > 0))
