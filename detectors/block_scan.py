@@ -10,7 +10,7 @@
     As of the vertical scan; and grids so thin that no host is tried on two ports, which stay horizontal.
 
 *Common benign causes*
-    Vulnerability scanners, asset inventories and monitors (declare them in `site.scanners`); a NAT gateway
+    Vulnerability scanners, asset inventories and monitors (declare them in `network.scanners`); a NAT gateway
     or proxy with many impatient clients behind one address; management consoles that probe several agents.
 
 *What to do next*
@@ -32,7 +32,7 @@ from detectors._kit.reasons import counted, duration, listed, port_ranges, proto
 from detectors._kit.results import Cells
 from detectors._kit.scan import ScanDetector, ScanTuning, Words
 from detectors._kit.scancontacts import ScanContacts
-from detectors._kit.verdict import ANSWERED, FAILED, Standing
+from detectors._kit.verdict import ANSWERED, FAILED, Standing, failed_share
 from nettriage.model.addresses import to_text
 from nettriage.model.alert import Attack
 from nettriage.model.columns import I64, U64
@@ -49,6 +49,7 @@ class BlockScanTuning(ScanTuning):
     hosts: int = knob(3, "hosts", lo=2, hi=256, why="two hosts are two vertical scans")
     ports: int = knob(3, "ports", lo=2, hi=256, why="two ports are two horizontal scans")
     failures: int = knob(10, "targets", lo=4, hi=1_000, why="a 3 by 3 grid that fails is nearly ten")
+    failed_share: float = knob(0.3, "share", lo=0.05, hi=1.0, why="a gateway of many clients fails now and then")
     weight: float = knob(0.6, "share", lo=0.1, hi=1.0, why="a source fails for more reasons than a single target does")
 
 
@@ -118,7 +119,8 @@ class BlockScan(ScanDetector):
     def _credible(self, incident: Incident, now_ns: int, tables: Tables) -> bool | None:  # noqa: ARG002 - not needed
         failed = incident.results.with_outcome(*FAILED)
         hosts, ports = _grid_size(failed)
-        return incident.clock is not None and hosts >= self.tuning.hosts and ports >= self.tuning.ports
+        wide = hosts >= self.tuning.hosts and ports >= self.tuning.ports
+        return wide and incident.clock is not None and failed_share(incident) >= self.tuning.failed_share
 
     def _words(self, incident: Incident, who: Standing) -> Words:  # noqa: ARG002 - says the same of everybody
         results, span = incident.results, incident.last_ns - incident.first_ns

@@ -13,7 +13,7 @@
 
 *Common benign causes*
     Mail and antivirus reputation services that ask for digests, telemetry that packs data into names
-    (declare its domain in `site.tunnel_domains`).
+    (declare its domain in `network.tunnel_domains`).
 
 *What to do next*
     Find the process on the client, look up the domain and its name servers, sinkhole it on the resolver.

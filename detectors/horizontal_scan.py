@@ -12,7 +12,7 @@
     hours.
 
 *Common benign causes*
-    Vulnerability scanners, asset inventories and monitors (declare them in `site.scanners`); peer-to-peer
+    Vulnerability scanners, asset inventories and monitors (declare them in `network.scanners`); peer-to-peer
     clients with a stale list of peers; an application whose servers were moved; dual-stack clients where
     IPv6 leads nowhere.
 
@@ -35,7 +35,7 @@ from detectors._kit.ledger import Burst, LedgerPlan
 from detectors._kit.reasons import counted, duration, listed, protocol_name, rate
 from detectors._kit.scan import ScanDetector, ScanTuning, Words
 from detectors._kit.scancontacts import ScanContacts
-from detectors._kit.verdict import ANSWERED, FAILED, Standing
+from detectors._kit.verdict import ANSWERED, FAILED, Standing, failed_share
 from nettriage.model.addresses import to_text
 from nettriage.model.alert import Attack
 from nettriage.model.columns import U64
@@ -170,15 +170,13 @@ class HorizontalScan(ScanDetector):
         return Burst(count, np.full(len(contacts), int(self.tuning.absent_window_s * 1e9)))
 
     def _credible(self, incident: Incident, now_ns: int, tables: Tables) -> bool | None:
-        results = incident.results
         if incident.clock is None and not incident.absent:
             high, low = (np.array([word], np.uint64) for word in incident.src)
             row = int(tables.hosts.find(high, low)[0])
             incident.absent = self._absent.count(int(tables.hosts.key[row]), now_ns) if row >= 0 else 0
             if incident.absent < self.tuning.absent:
                 return False
-        total = int(results.counts.sum()) + incident.absent
-        return results.count(*FAILED) + incident.absent >= self.tuning.failed_share * total
+        return failed_share(incident) >= self.tuning.failed_share
 
     def _words(self, incident: Incident, who: Standing) -> Words:  # noqa: ARG002 - says the same of everybody
         results, span = incident.results, incident.last_ns - incident.first_ns

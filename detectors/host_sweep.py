@@ -11,7 +11,7 @@
     need one packet; ARP on segments that the mirror does not show; listening without asking.
 
 *Common benign causes*
-    Monitors and inventories (declare them in `site.scanners`); a host that wakes with a large ARP cache to
+    Monitors and inventories (declare them in `network.scanners`); a host that wakes with a large ARP cache to
     renew; DHCP servers that probe addresses; network equipment that the sensor does not know as a router.
 
 *What to do next*

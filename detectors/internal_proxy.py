@@ -14,7 +14,7 @@
     official and stays low.
 
 *Common benign causes*
-    The official web proxy that nobody declared yet (`site.proxies`), a developer's local debugging proxy,
+    The official web proxy that nobody declared yet (`network.proxies`), a developer's local debugging proxy,
     a browser extension that opens a listener for the neighbours, a web server that accepts absolute-form requests.
 
 *What to do next*

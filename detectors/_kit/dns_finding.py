@@ -110,7 +110,7 @@ def _counterfactual(facts: TunnelFacts) -> str:
     volume = facts.limits[0]
     return (
         f"would not alert below {volume:,.0f} bytes of different sub-names in {WINDOW_NS / 1e9:.0f} s,"
-        f" or with {facts.domain or 'the domain'} listed in site.tunnel_domains"
+        f" or with {facts.domain or 'the domain'} listed in network.tunnel_domains"
     )
 
 

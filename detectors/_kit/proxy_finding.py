@@ -113,14 +113,14 @@ def _observations(server: Server) -> list[Observation]:
 def _counterfactual(server: Server, verdict: Verdict) -> str:
     if verdict.role.startswith("forward proxy"):
         return "would weigh more if it reached hosts inside, other ports than the web's, or spoke SOCKS"
-    return f"would be informational if {to_text(*server.end.addr)} were declared under site.proxies"
+    return f"would be informational if {to_text(*server.end.addr)} were declared under network.proxies"
 
 
 def _next_steps(server: Server) -> list[str]:
     host = to_text(*server.end.addr)
     clients = listed(map(_text, server.clients), limit=3)
     return [
-        f"Ask who runs a proxy on {host}; if it is official, declare it under site.proxies",
+        f"Ask who runs a proxy on {host}; if it is official, declare it under network.proxies",
         f"On {host}: find the process that holds {f'port {server.end.port}' if server.end.port else 'the connection'}",
         f"Look at what {clients} did through it: the targets stand in the reason, the onward flows in the legs",
     ]

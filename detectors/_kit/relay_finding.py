@@ -160,5 +160,5 @@ def _next_steps(relay: RelayAccount, hops: Hops) -> list[str]:
     return [
         f"On {host}: find the process that {holds} (socat, rinetd, netsh portproxy, ssh ...)",
         f"Ask who let {client} reach {target} through {host}; compare both legs in the flow view",
-        f"If {host} relays by design, declare it under site.load_balancers or site.proxies",
+        f"If {host} relays by design, declare it under network.load_balancers or network.proxies",
     ]
