@@ -39,6 +39,8 @@ from nettriage.model.tuning import Tuning, knob
 SENSOR = Endpoint((0, V4_PREFIX))
 """The subject: the sensor itself, which has no address of its own on the watched network."""
 _INFORM, _WARN, _ALARM = 25.0, 50.0, 75.0
+_EVERY_NS = 1_000_000_000
+"""Measuring loss looks at every flow, so it is done once a second."""
 _RETOLD = 1.5
 """A degradation is told again when it grew by this factor."""
 
@@ -119,12 +121,16 @@ class CaptureDegraded(Detector):
         self._since_ns: dict[int, int] = {}
         """Since when each symptom holds, by key: there are seven keys."""
         self._told: dict[int, Finding] = {}
+        self._next_ns = 0
 
     def push(self, seen: Slice) -> None:
         """Nothing: what degrades a capture stands in the tables."""
 
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
         """Return symptoms that last, grew, or went away."""
+        if now_ns < self._next_ns:
+            return []
+        self._next_ns = now_ns + _EVERY_NS
         symptoms = {symptom.key: symptom for symptom in self._symptoms(tables)}
         self._since_ns = {key: self._since_ns.get(key, now_ns) for key in symptoms}
         gone = [key for key in self._told if key not in symptoms]

@@ -6,7 +6,8 @@
     speeds, so that a scan of a second and one probe every few minutes are both found. Contacts that come
     so fast that nobody could use them count too: many answered ports in a minute, none of them used.
     Failures that others share at the same port count little, and so does an unanswered datagram to a port
-    of no known service.
+    of no known service. Where several sources scan one host in step, the MAC of their probes tells which of
+    them are decoys.
 
 *Blind spots*
     Probes of ports known to be open; less than about one new failing port in two hours; ports divided over
@@ -14,7 +15,7 @@
     mirrored. Silence on a lossy or one-way capture is discounted, so such scans are found later.
 
 *Common benign causes*
-    Vulnerability scanners and inventory tools (declare them in `site.scanners`); a client that walks the
+    Vulnerability scanners and inventory tools (declare them in `network.scanners`); a client that walks the
     port range of a licence or RPC service; passive FTP or media ports behind a firewall that drops them; a
     monitor of many services whose host died.
 
@@ -31,26 +32,15 @@ from typing import ClassVar
 import numpy as np
 
 from detectors._kit import forge
+from detectors._kit.decoys import MEMBERS_MIN, Decoys
 from detectors._kit.found import flow_of
 from detectors._kit.incidents import Incident
 from detectors._kit.ledger import Burst, LedgerPlan
-from detectors._kit.reasons import counted, duration, port_ranges, protocol_name, rate
+from detectors._kit.reasons import counted, duration, port_ranges, protocol_name, rate, title
 from detectors._kit.scan import ScanDetector, ScanTuning, Words
 from detectors._kit.scancontacts import ScanContacts
-from detectors._kit.verdict import ANSWERED, Standing
-from nettriage.model.addresses import to_text
-from nettriage.model.alert import Attack
-from nettriage.model.columns import U64
-from nettriage.model.detector import Card, Example, Frames
-from nettriage.model.slices import Outcome
-from nettriage.model.tables import Tables
-from nettriage.model.tuning import Tuning, knob
-
-_SETTLED_NS = 2_000_000_000
-"""A connection without payload this long after its handshake was made for the handshake."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+from detectors._kit.results import ANSWERED
+from detectors._kit.verdict import Standing from nettriage.model.addresses import to_text from nettriage.model.alert import Attack from nettriage.model.columns import U64 from nettriage.model.detector import Card, Example, Frames from nettriage.model.finding import Finding from nettriage.model.site import Site from nettriage.model.slices import Outcome, Slice from nettriage.model.tables import Tables from nettriage.model.tuning import Tuning, knob  _DECOY_RELIEF = 50.0 """What the score of a borrowed address loses: below every severity that calls for action.""" _SETTLED_NS = 2_000_000_000 """A connection without payload this long after its handshake was made for the handshake."""   @dataclass(frozen=True, slots=True, kw_only=True
 class VerticalScanTuning(ScanTuning):
     """Thresholds of the vertical scan."""
 
@@ -115,7 +105,9 @@ class VerticalScan(ScanDetector):
     )
     tuning_type: ClassVar[type[Tuning]] = VerticalScanTuning
     tuning: VerticalScanTuning
-    reads: ClassVar[frozenset[str]] = frozenset({"contacts"})
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {"contacts", "packets.ts_ns", "packets.src_hi", "packets.src_lo", "packets.src_mac"}
+    )
     examples: ClassVar[tuple[Example, ...]] = (
         Example("a SYN scan of 40 ports, two of them open", _syn_scan, fires=True, subject="10.0.0.5"),
         Example("one silent port every 15 s", _slow_silent_scan, fires=True, subject="10.0.0.5"),
@@ -126,6 +118,30 @@ class VerticalScan(ScanDetector):
         Example("a client that uses 30 dynamic ports", _many_used_ports, fires=False),
     )
     state_limit_bytes: ClassVar[int] = 64 << 20
+
+    def __init__(self, tuning: Tuning, site: Site) -> None:
+        """Make empty state."""
+        super().__init__(tuning, site)
+        self._decoys = Decoys()
+
+    def push(self, seen: Slice) -> None:
+        """Enter the contacts, and look whose MAC sources in step use."""
+        super().push(seen)
+        if len(self._ledger.book) >= MEMBERS_MIN:
+            self._decoys.watch(self._ledger.book, seen.packets)
+
+    def state_bytes(self) -> int:
+        """Return the memory of ledger and decoys."""
+        return super().state_bytes() + self._decoys.nbytes
+
+    def _finding(self, incident: Incident, tables: Tables) -> Finding:
+        finding, owner = super()._finding(incident, tables), self._decoys.owner(incident)
+        if owner is None:
+            return finding
+        finding.score = max(0.0, finding.score - _DECOY_RELIEF)
+        finding.title = title(f"Decoy of {to_text(*owner)}: {finding.port_count:,} ports of {to_text(*incident.dst)}")
+        finding.reason += f" The probes came from the MAC of {to_text(*owner)}: this address was borrowed as a decoy."
+        return finding
 
     def _plan(self) -> LedgerPlan:
         return self._ledger_plan(rows=32_768, incidents=256, cells=2_048)

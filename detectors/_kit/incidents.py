@@ -34,6 +34,8 @@ class Incident:
     last_ns: int
     alarm_ns: int
     results: ResultMatrix
+    answered_before: int = 0
+    """Answers shortly before the alarm that `results` does not list."""
     absent: int = 0
     """Addresses that the source sought and that do not exist, as far as only ARP shows: they are no contacts."""
     peak: float = 0.0
@@ -62,6 +64,9 @@ class IncidentBook:
 
     def __contains__(self, row: int) -> bool:
         return row in self._by_row
+
+    def __len__(self) -> int:
+        return len(self._by_row)
 
     def __iter__(self) -> Iterator[Incident]:
         """Yield the open incidents in order of their alarms."""

@@ -9,13 +9,15 @@ import numpy.typing as npt
 
 from detectors._kit.history import turns
 from detectors._kit.incidents import IDLE_NS, Incident, IncidentBook
-from detectors._kit.results import CELL, Cells, Recent, ResultMatrix
+from detectors._kit.results import ANSWERED, CELL, Cells, Recent, ResultMatrix
 from detectors._kit.scancontacts import ScanContacts
 from detectors._kit.sequential import MICRONATS, Clock, SequentialTest
 from nettriage.model.columns import I64, U64, Groups, Rows, group
 from nettriage.model.health import Gauge
 from nettriage.model.keytable import KeyTable
 
+ANSWERED_CLOCK = Clock(tau_s=60.0, alarm=0.0)
+"""How long an answer speaks for its source: answers come at once, silence is known seconds later."""
 BY_FAST, BY_SLOW, BY_BURST = 1, 2, 3
 """Which alarm a contact raised."""
 KEY_ROW_BYTES = 24
@@ -63,6 +65,8 @@ class _Sorted:
     """Index into the slice's scan contacts."""
     fast: I64
     slow: I64
+    answered: I64
+    """`i8`, answers of the last minute or so, fading, in millionths."""
     failures: I64
     """`i8`, failing contacts of the row so far."""
     alarm: npt.NDArray[np.int8] = field(init=False)
@@ -87,6 +91,7 @@ class Ledger:
         self._fast = SequentialTest(plan.rows, plan.fast)
         self._slow = SequentialTest(plan.rows, plan.slow)
         self._recent = Recent(plan.rows, plan.depth)
+        self._answered = SequentialTest(plan.rows, ANSWERED_CLOCK)
         self._failures: I64 = np.zeros(plan.rows, np.int64)
         self._in_book: npt.NDArray[np.bool_] = np.zeros(plan.rows, np.bool_)
 
@@ -98,7 +103,7 @@ class Ledger:
     def nbytes(self) -> int:
         """Memory of rows and incidents, in bytes."""
         columns = self._failures.nbytes + self._in_book.nbytes
-        walks = self._fast.nbytes + self._slow.nbytes
+        walks = self._fast.nbytes + self._slow.nbytes + self._answered.nbytes
         return self.plan.rows * KEY_ROW_BYTES + columns + walks + self._recent.nbytes + self.book.nbytes
 
     def add(self, keys: U64, contacts: ScanContacts, weights: I64, burst: Burst | None = None) -> None:
@@ -121,7 +126,7 @@ class Ledger:
         self._end_incidents(np.array(self.book.quiet(now_ns), np.intp), free=True)
 
     def _reset(self, rows: Rows) -> None:
-        for test in (self._fast, self._slow):
+        for test in (self._fast, self._slow, self._answered):
             test.clear(rows)
         self._recent.clear(rows)
         self._failures[rows] = 0
@@ -139,11 +144,12 @@ class Ledger:
         cells, weights, failed = cells[order], weights[order], contacts.failed[at][order]
         fast = self._fast.add(groups, cells["ts_ns"], weights)
         slow = self._slow.add(groups, cells["ts_ns"], weights)
+        answered = self._answered.add(groups, cells["ts_ns"], np.where(failed, 0, MICRONATS))
         running = np.cumsum(failed)
         before: I64 = np.repeat(running[groups.starts] - failed[groups.starts], groups.counts)
         failures = self._failures[rows[order]] + running - before
         self._failures[groups.ids] = failures[groups.starts + groups.counts - 1]
-        return _Sorted(groups, rows[order], turns(groups), cells, at[order], fast, slow, failures)
+        return _Sorted(groups, rows[order], turns(groups), cells, at[order], fast, slow, answered, failures)
 
     def _alarm(self, seen: _Sorted, burst: Burst | None) -> None:
         plan, enough = self.plan, seen.failures >= self.plan.floor
@@ -189,6 +195,7 @@ class Ledger:
             last_ns=int(cell["ts_ns"]),
             alarm_ns=int(cell["ts_ns"]),
             results=results,
+            answered_before=max(0, int(seen.answered[at]) // MICRONATS - results.count(*ANSWERED)),
         )
 
     def _extend_incidents(self, seen: _Sorted, opened: dict[int, int]) -> None:

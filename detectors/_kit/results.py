@@ -6,6 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nettriage.model.columns import I64, Rows
+from nettriage.model.slices import Outcome
+
+REFUSED = (Outcome.CLOSED, Outcome.BLOCKED)
+FAILED = (*REFUSED, Outcome.SILENT)
+ANSWERED = (Outcome.OPEN, Outcome.IMPLIED_OPEN)
 
 CELL = np.dtype(
     [("hi", "u8"), ("lo", "u8"), ("ts_ns", "i8"), ("attempt_ns", "i8"), ("flow", "i4"), ("port", "u2"),

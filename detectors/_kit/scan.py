@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from detectors._kit.incident_detector import Account, IncidentDetector
 from detectors._kit.incidents import Incident
 from detectors._kit.ledger import LedgerPlan
+from detectors._kit.results import ANSWERED, FAILED
 from detectors._kit.scancontacts import Evidence, ScanContacts, Weights
 from detectors._kit.sequential import Clock
-from detectors._kit.verdict import ANSWERED, FAILED, Standing, benign_checks, confidence, counterfactual, score
+from detectors._kit.verdict import Standing, benign_checks, confidence, counterfactual, failed_share, score
 from nettriage.model.alert import Observation
 from nettriage.model.finding import Address, Finding
 from nettriage.model.health import Gauge
@@ -111,7 +112,7 @@ class ScanDetector(IncidentDetector):
         rows = (
             ("log-likelihood ratio", round(incident.peak, 2), "nats", clock.alarm, clock.tau_s, 0.7),
             ("failing targets", float(failed), things, float(self._ledger.plan.floor), span_s, 0.3),
-            ("share of failures", round(failed / total, 3), "share", 0.5, span_s, 0.0),
+            ("share of failures", round(failed_share(incident), 3), "share", 0.5, span_s, 0.0),
             ("rate of new targets", round(total / max(span_s, 0.001), 2), "per s", 0.0, span_s, 0.0),
         )
         return [

@@ -9,15 +9,12 @@ import numpy as np
 
 from detectors._kit.incidents import Incident
 from detectors._kit.reasons import counted
+from detectors._kit.results import ANSWERED, FAILED, REFUSED
 from nettriage.model.alert import BenignCheck
 from nettriage.model.finding import Address
 from nettriage.model.site import Site
-from nettriage.model.slices import Outcome
 from nettriage.model.tables import Role, Tables
 
-FAILED = (Outcome.CLOSED, Outcome.BLOCKED, Outcome.SILENT)
-REFUSED = (Outcome.CLOSED, Outcome.BLOCKED)
-ANSWERED = (Outcome.OPEN, Outcome.IMPLIED_OPEN)
 _PRIOR_ODDS = 1_000
 """One source in a thousand scans at any moment: what a likelihood ratio must outweigh."""
 _LOSS_POOR, _ONE_WAY_POOR = 0.05, 0.5
@@ -77,8 +74,15 @@ def confidence(nats: float, silent_share: float) -> float:
     return min(0.99, posterior) * (0.85 if silent_share > 0.8 else 1.0)
 
 
+def failed_share(incident: Incident) -> float:
+    """Return the share of failures among what the source tried since shortly before the alarm."""
+    failed = incident.results.count(*FAILED) + incident.absent
+    answered = incident.results.count(*ANSWERED) + incident.answered_before
+    return failed / max(failed + answered, 1)
+
+
 def counterfactual(incident: Incident, floor: int, things: str) -> str:
-    """Say how many failures would have to be answers for the walk to stay below its alarm, or below the floor."""
+    """Say how many failures, whichever they are, must have been answers for the walk to stay below its alarm."""
     results = incident.results
     failed, refused = results.count(*FAILED), results.count(*REFUSED)
     if incident.absent:
@@ -86,8 +90,8 @@ def counterfactual(incident: Incident, floor: int, things: str) -> str:
     if incident.clock is None:
         return f"would not alert if the {things} had been used after they answered"
     margin = max(incident.peak - incident.clock.alarm, 0.0)
-    swing = 1.386 + (refused * 1.386 + (failed - refused)) / max(failed, 1)
-    needed = min(math.floor(margin / swing) + 1, max(failed - floor + 1, 1))
+    needed = math.floor(margin * failed / max(incident.peak, 1e-9)) + 1
+    needed = max(min(needed, failed - floor + 1), 1)
     which = "refused" if refused == failed else "silent" if not refused else "failed"
     return f"would not alert if {needed:,} of the {failed:,} {which} {things} had answered"
 
@@ -95,8 +99,7 @@ def counterfactual(incident: Incident, floor: int, things: str) -> str:
 def benign_checks(incident: Incident, who: Standing, things: str) -> list[BenignCheck]:
     """Return the harmless explanations of a scan that were tried, each with what speaks against it."""
     results = incident.results
-    failed, answered = results.count(*FAILED) + incident.absent, results.count(*ANSWERED)
-    share = failed / max(failed + answered, 1)
+    failed, share = results.count(*FAILED) + incident.absent, failed_share(incident)
     declared = "it is declared in the settings, so the score is lowered by 25, but the scan stays shown"
     checks = [
         ("a declared scanner or monitor", declared if who.declared_scanner else "the settings declare no such role"),
