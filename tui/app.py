@@ -46,6 +46,7 @@ class Ending(NamedTuple):
 class NettriageApp(QuietCrashApp):
     """Shows what a sensor says over `link_socket`. It captures nothing and needs no privilege."""
 
+    TITLE = "nettriage"
     CSS_PATH = "nettriage.tcss"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = actions.bindings(actions.app_actions())
