@@ -24,8 +24,8 @@ EVICTED_AT_ONCE = 64
 """Open incidents closed early when the book is full: the lowest severity first, of those the longest quiet."""
 QUIET_NS = 3_600_000_000_000
 """An incident whose detector says nothing for an hour is over: its detector forgot it."""
-FLOWS_MAX = 128
-"""Flows remembered of an incident, newest kept; the record shows the community ids of the last 20."""
+FLOWS_MAX = 40
+"""Flows remembered of an incident, newest kept: with their ids about 14 KiB, so a full book stays below 100 MiB."""
 COMMUNITY_IDS_MAX = 20
 
 

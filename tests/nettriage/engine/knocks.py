@@ -14,7 +14,7 @@ from nettriage.model.detector import Card, Detector, Frames
 from nettriage.model.finding import Endpoint, Finding, FlowRef
 from nettriage.model.health import Gauge
 from nettriage.model.site import Site
-from nettriage.model.slices import Slice
+from nettriage.model.slices import Outcome, Slice
 from nettriage.model.tables import Tables
 from nettriage.model.tuning import Tuning
 
@@ -52,10 +52,13 @@ class Knocks(Detector):
         super().__init__(Tuning(), site)
         self.sources: dict[tuple[int, int], Source] = {}
         self.ticks: list[int] = []
+        self.silent = 0
+        """Contacts that nobody answered."""
 
     def push(self, seen: Slice) -> None:
         """Count the SYNs."""
         packets = seen.packets
+        self.silent += int((seen.contacts.outcome == Outcome.SILENT).sum())
         for row in np.flatnonzero(packets.tcp_flags == 2).tolist():
             address = (int(packets.src_hi[row]), int(packets.src_lo[row]))
             target = (int(packets.dst_hi[row]), int(packets.dst_lo[row]))

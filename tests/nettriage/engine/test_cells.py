@@ -63,6 +63,15 @@ def test_the_cut_of_batches_moves_no_cell(gaps: list[int], size: int, dense: boo
     assert ends_of(ts_ns, size) == ends_of(ts_ns)
 
 
+@pytest.mark.parametrize("size", [1, 7, 64, 100])
+@pytest.mark.parametrize("gap_ns", [100_000, 12_000_000, 17_000_000, 40_000_000])
+def test_cells_count_on_across_batches(size: int, gap_ns: int) -> None:
+    """A cell that goes on in the next batch holds the packets of both."""
+    ts_ns = [START + n * gap_ns for n in range(5_000)]
+
+    assert ends_of(ts_ns, size) == ends_of(ts_ns)
+
+
 def test_silence_is_judged_ever_more_rarely() -> None:
     """A day of silence costs some hundred judgements, the last at the packet that ends it."""
     ends = [end for _, end in ends_of([START, START + 3_000 * S])]

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from detectors._kit.forge import Scene
 from nettriage.engine import evidence, packet_history
-from nettriage.engine.evidence import Evidence
+from nettriage.engine.evidence import PACKETS_BEFORE, Evidence
 from nettriage.engine.packet_history import PacketHistory, spread
 from nettriage.model.batch import HEAD_WIDTH, RawBatch
-from nettriage.model.finding import Endpoint, Finding
+from nettriage.model.finding import Endpoint, Finding, FlowRef
 from nettriage.model.slices import Slice
 from sniff.decode import decode
 from sniff.state import State
 from tests.nettriage.engine.knocks import SITE, raw_of, town
+
+SCANNER = Endpoint((0, 0xFFFF_0A00_0901))
+FINDING = Finding(
+    key=1, subject=SCANNER, score=1, confidence=1, first_ns=0, last_ns=0, count=1, title="", reason=""
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -74,6 +82,43 @@ def test_a_choice_is_spread_evenly() -> None:
     assert spread(rows, 0).tolist() == []
 
 
+def test_packets_of_its_flows_come_first() -> None:
+    """What a detector points at is kept before other packets of the same hosts, and those before strangers."""
+    scene, state, store = Scene(), State(SITE), Evidence()
+    for port in range(200):
+        scene.syn("10.0.9.1", "10.0.0.3", port)
+    scene.session("10.0.9.1", "10.0.0.2", 80).session("10.0.9.1", "10.0.0.2", 80)
+    seen = state.push(decode(raw_of(scene.frames())))
+    store.remember(seen)
+    serial = int(seen.tables.flows.serial[seen.flow[-1]])
+    victim = Endpoint((0, 0xFFFF_0A00_0002))
+    flow = FlowRef(SCANNER.addr, 1, victim.addr, 80, 6, serial)
+    store.raise_for("a1", replace(FINDING, objects=[victim], flows=[flow]), seen.tables)
+    kept = store.packets("a1")
+    both = bytes([10, 0, 0, 2])
+
+    assert len(kept) == PACKETS_BEFORE
+    assert sum(packet.serial == serial for packet in kept) == (seen.flow == seen.flow[-1]).sum() > 5
+    assert sum(both in packet.data for packet in kept) == sum(both in frame for _, frame in scene.frames())
+
+
+def test_a_closed_incident_takes_no_more_packets() -> None:
+    """Packets of the cells before the end are kept, later ones are not."""
+    store, parts = Evidence(), slices(True, 100)
+    store.remember(parts[0][1])
+    store.raise_for("a1", FINDING, parts[0][1].tables)
+    store.follow()
+    store.remember(parts[1][1])
+    grown = store.follow()
+    before = store.count("a1")
+    store.renew("a1", replace(FINDING, closed=True), parts[1][1].tables)
+    store.remember(parts[2][1])
+
+    assert grown == ["a1"]
+    assert store.follow() == []
+    assert store.count("a1") == before > 0
+
+
 def test_memory_of_evidence_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over the cap the incidents that were raised first lose their packets, and the gauge counts the bytes."""
     monkeypatch.setattr(evidence, "BYTES_MAX", 20_000)
@@ -83,12 +128,8 @@ def test_memory_of_evidence_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         store.remember(seen)
         tables = seen.tables
     assert tables is not None
-    finding = Finding(
-        key=1, subject=Endpoint((0, 0xFFFF_0A00_0901)), score=1, confidence=1, first_ns=0, last_ns=0, count=1,
-        title="", reason="",
-    )  # fmt: skip
     for number in range(5):
-        store.raise_for(f"a{number}", finding, tables)
+        store.raise_for(f"a{number}", FINDING, tables)
     gauge = store.gauges()["evidence.bytes"]
 
     assert store.count("a0") == 0 < store.count("a4")

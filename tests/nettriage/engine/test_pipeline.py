@@ -118,13 +118,17 @@ def test_a_buffer_that_is_overwritten_spoils_no_evidence() -> None:
 
 
 def test_silence_is_judged_without_packets() -> None:
-    """On an idle link time passes by `advance`, and an incident that is over is closed."""
+    """On an idle link time passes by `advance`: contacts settle, and an incident that is over is closed."""
     scene = Scene()
     for port in range(5):
         scene.syn("10.0.0.1", "10.0.0.2", port)
-    pipeline = Pipeline(SITE, [Knocks()], strict=True)
+    detector = Knocks()
+    pipeline = Pipeline(SITE, [detector], strict=True)
     pipeline.push(raw_of(scene.frames()))
     raised = pipeline.advance(START_NS + 3 * S)
+    assert detector.silent == 0
+    pipeline.advance(START_NS + 5 * S)
+    assert detector.silent == 5
     closed = pipeline.advance(START_NS + 20 * S)
 
     assert [alert.activity for alert in raised] == ["create"]
