@@ -32,7 +32,17 @@ from detectors._kit.reasons import counted, duration, listed, port_ranges, proto
 from detectors._kit.results import ANSWERED, FAILED, Cells
 from detectors._kit.scan import ScanDetector, ScanTuning, Words
 from detectors._kit.scancontacts import ScanContacts
-from detectors._kit.verdict import Standing, failed_share from nettriage.model.addresses import to_text from nettriage.model.alert import Attack from nettriage.model.columns import I64, U64 from nettriage.model.detector import Card, Example, Frames from nettriage.model.slices import Outcome, Slice from nettriage.model.tables import Tables from nettriage.model.tuning import Tuning, knob   @dataclass(frozen=True, slots=True, kw_only=True
+from detectors._kit.verdict import Standing, failed_share
+from nettriage.model.addresses import to_text
+from nettriage.model.alert import Attack
+from nettriage.model.columns import I64, U64
+from nettriage.model.detector import Card, Example, Frames
+from nettriage.model.slices import Outcome, Slice
+from nettriage.model.tables import Tables
+from nettriage.model.tuning import Tuning, knob
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BlockScanTuning(ScanTuning):
     """Thresholds of the block scan."""
 

@@ -33,10 +33,23 @@ from detectors._kit.absent import AbsentNeighbours
 from detectors._kit.incidents import Incident
 from detectors._kit.ledger import Burst, LedgerPlan
 from detectors._kit.reasons import counted, duration, listed, protocol_name, rate
+from detectors._kit.results import ANSWERED, FAILED
 from detectors._kit.scan import ScanDetector, ScanTuning, Words
 from detectors._kit.scancontacts import ScanContacts
-from detectors._kit.results import ANSWERED, FAILED
-from detectors._kit.verdict import Standing, failed_share from nettriage.model.addresses import to_text from nettriage.model.alert import Attack from nettriage.model.columns import U64 from nettriage.model.detector import Card, Example, Frames from nettriage.model.finding import Finding from nettriage.model.health import Gauge from nettriage.model.site import Site from nettriage.model.slices import Outcome, Slice from nettriage.model.tables import Tables from nettriage.model.tuning import Tuning, knob   @dataclass(frozen=True, slots=True, kw_only=True
+from detectors._kit.verdict import Standing, failed_share
+from nettriage.model.addresses import to_text
+from nettriage.model.alert import Attack
+from nettriage.model.columns import U64
+from nettriage.model.detector import Card, Example, Frames
+from nettriage.model.finding import Finding
+from nettriage.model.health import Gauge
+from nettriage.model.site import Site
+from nettriage.model.slices import Outcome, Slice
+from nettriage.model.tables import Tables
+from nettriage.model.tuning import Tuning, knob
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HorizontalScanTuning(ScanTuning):
     """Thresholds of the horizontal scan."""
 

@@ -31,11 +31,24 @@ from detectors._kit.incident_detector import Account, IncidentDetector
 from detectors._kit.incidents import Incident
 from detectors._kit.ledger import Burst, LedgerPlan
 from detectors._kit.reasons import counted, duration, listed, rate
+from detectors._kit.results import ANSWERED, FAILED
 from detectors._kit.scancontacts import SCTP, ScanContacts, contacts_at, settled_rows
 from detectors._kit.sequential import Clock
 from detectors._kit.sought import Sought
-from detectors._kit.results import ANSWERED, FAILED
-from detectors._kit.verdict import Standing, score from nettriage.model.addresses import to_text from nettriage.model.alert import Attack, BenignCheck, Observation from nettriage.model.batch import ARP, V4_PREFIX from nettriage.model.columns import U64 from nettriage.model.detector import Card, Example, Frames from nettriage.model.site import Site from nettriage.model.slices import Slice from nettriage.model.tables import Role, Tables from nettriage.model.tuning import Tuning, knob  _ICMP, _ICMPV6 = 1, 58 _ECHO, _ECHO_V6, _SOLICITATION = 8 << 8, 128 << 8, 135 << 8 _RARE = (13 << 8, 15 << 8, 17 << 8
+from detectors._kit.verdict import Standing, score
+from nettriage.model.addresses import to_text
+from nettriage.model.alert import Attack, BenignCheck, Observation
+from nettriage.model.batch import ARP, V4_PREFIX
+from nettriage.model.columns import U64
+from nettriage.model.detector import Card, Example, Frames
+from nettriage.model.site import Site
+from nettriage.model.slices import Slice
+from nettriage.model.tables import Role, Tables
+from nettriage.model.tuning import Tuning, knob
+
+_ICMP, _ICMPV6 = 1, 58
+_ECHO, _ECHO_V6, _SOLICITATION = 8 << 8, 128 << 8, 135 << 8
+_RARE = (13 << 8, 15 << 8, 17 << 8)
 """Timestamp (RFC 792), information (RFC 792, obsolete) and mask (RFC 950, deprecated) requests."""
 _DEPTH = 64
 _NEVER = Clock(600.0, 1e6)

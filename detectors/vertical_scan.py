@@ -37,10 +37,27 @@ from detectors._kit.found import flow_of
 from detectors._kit.incidents import Incident
 from detectors._kit.ledger import Burst, LedgerPlan
 from detectors._kit.reasons import counted, duration, port_ranges, protocol_name, rate, title
+from detectors._kit.results import ANSWERED
 from detectors._kit.scan import ScanDetector, ScanTuning, Words
 from detectors._kit.scancontacts import ScanContacts
-from detectors._kit.results import ANSWERED
-from detectors._kit.verdict import Standing from nettriage.model.addresses import to_text from nettriage.model.alert import Attack from nettriage.model.columns import U64 from nettriage.model.detector import Card, Example, Frames from nettriage.model.finding import Finding from nettriage.model.site import Site from nettriage.model.slices import Outcome, Slice from nettriage.model.tables import Tables from nettriage.model.tuning import Tuning, knob  _DECOY_RELIEF = 50.0 """What the score of a borrowed address loses: below every severity that calls for action.""" _SETTLED_NS = 2_000_000_000 """A connection without payload this long after its handshake was made for the handshake."""   @dataclass(frozen=True, slots=True, kw_only=True
+from detectors._kit.verdict import Standing
+from nettriage.model.addresses import to_text
+from nettriage.model.alert import Attack
+from nettriage.model.columns import U64
+from nettriage.model.detector import Card, Example, Frames
+from nettriage.model.finding import Finding
+from nettriage.model.site import Site
+from nettriage.model.slices import Outcome, Slice
+from nettriage.model.tables import Tables
+from nettriage.model.tuning import Tuning, knob
+
+_DECOY_RELIEF = 50.0
+"""What the score of a borrowed address loses: below every severity that calls for action."""
+_SETTLED_NS = 2_000_000_000
+"""A connection without payload this long after its handshake was made for the handshake."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerticalScanTuning(ScanTuning):
     """Thresholds of the vertical scan."""
 

@@ -6,8 +6,19 @@ import numpy as np
 
 from detectors._kit.incidents import Incident
 from detectors._kit.reasons import protocol_name
-from detectors._kit.results import , Cells
-from detectors._kit.verdict import ANSWERED from nettriage.model.addresses import to_text from nettriage.model.alert import Findings, OpenService from nettriage.model.finding import FlowRef from nettriage.model.safetext import SafeStr, safe from nettriage.model.slices import Outcome from nettriage.model.tables import ORIGINATOR, RESPONDER, Tables  OPEN_LISTED = 32 FLOWS_LISTED = 20 BANNER_BYTES = 64
+from detectors._kit.results import ANSWERED, Cells
+from nettriage.model.addresses import to_text
+from nettriage.model.alert import Findings, OpenService
+from nettriage.model.finding import FlowRef
+from nettriage.model.safetext import SafeStr, safe
+from nettriage.model.slices import Outcome
+from nettriage.model.tables import ORIGINATOR, RESPONDER, Tables
+
+OPEN_LISTED = 32
+FLOWS_LISTED = 20
+BANNER_BYTES = 64
+
+
 def found(incident: Incident, tables: Tables) -> Findings:
     """Return what the scan learned, with at most `OPEN_LISTED` services, those new to the capture first."""
     results = incident.results
