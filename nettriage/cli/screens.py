@@ -25,6 +25,8 @@ def show(arguments: RunArguments, settings: Settings, source: Chosen) -> int:
     """Show the screens until the operator leaves; return the exit code. Raises NettriageError before they open."""
     user_themes = user_file().parent / "themes"
     loading.load(settings.screen.theme, user_themes)
+    if settings.output.alert_log:
+        say(f"no line goes to {settings.output.alert_log}: output.alert_log is for --headless runs")
     own_pace = 1.0 if source.type == DEMO else 0.0
     sensor = start_sensor(run_config(arguments, settings, source, speed=own_pace, log_file=_log_file()))
     try:

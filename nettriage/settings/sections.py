@@ -65,10 +65,14 @@ class Output:
     """What is written, and where."""
 
     min_severity: Severity = setting(
-        "info", Text(SEVERITIES), why="lowest severity that is printed and logged; everything is still analysed"
+        "info",
+        Text(SEVERITIES),
+        why="lowest severity that a run without screens prints and logs; everything is still analysed",
     )
     alert_log: str = setting(
-        "", Text(), why="file to which every alert record is appended as one line of JSON; empty for none"
+        "",
+        Text(),
+        why="file to which a run without screens appends every alert record as a line of JSON; empty for none",
     )
     export_dir: str = setting(
         "",
