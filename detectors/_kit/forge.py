@@ -55,7 +55,8 @@ def tcp(
 ) -> bytes:  # fmt: skip
     """Return a TCP segment as a frame; its checksum is left 0, as under offload."""
     head = struct.pack(
-        ">HHIIBBHHH", sport, dport, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF, (5 + len(options) // 4) << 4, flags, window, 0, 0
+        ">HHIIBBHHH", sport, dport, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF, (5 + len(options) // 4) << 4, flags, window,
+        0, 0,
     )  # fmt: skip
     return ip(src, dst, 6, head + options + payload, ttl=ttl, ident=ident)
 
