@@ -6,6 +6,8 @@ import numpy as np
 
 from nettriage.model.columns import I64, Rows
 
+_NEVER = -(1 << 62)
+
 
 class SlotRing:
     """Which step of packet time each slot of each row stands for.
@@ -18,7 +20,7 @@ class SlotRing:
         """Make rings without any past."""
         self.steps = steps
         self.step_ns = max(step_ns, 1)
-        self._stamp: I64 = np.full((rows, steps), -1, np.int64)
+        self._stamp: I64 = np.full((rows, steps), _NEVER, np.int64)
 
     @property
     def nbytes(self) -> int:
@@ -27,7 +29,7 @@ class SlotRing:
 
     def reset(self, rows: Rows) -> None:
         """Forget `rows`: all their slots are stale from now on."""
-        self._stamp[rows] = -1
+        self._stamp[rows] = _NEVER
 
     def enter(self, rows: Rows, ts_ns: I64) -> tuple[Rows, Rows]:
         """Return the slot of each event (-1 where it is older than the window), and the slots that became stale."""
