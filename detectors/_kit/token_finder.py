@@ -72,16 +72,20 @@ class TokenFinder:
     def by_token(
         self, tables: Tables, rows: Rows, slots: Rows, head: U8, now_ns: int
     ) -> list[Candidate]:  # fmt: skip
-        """Meet flows that carry the same ClientHello random or SSH cookie, whoever sends it and wherever it stands."""
-        fresh = self.fresh(tables, rows)
+        """Meet fresh flows that carry the same ClientHello random or SSH cookie, whoever sends it, at any place.
+
+        `head` is `u1 [n, 48]`, the first bytes of the originator.
+        """
+        if not len(rows):
+            return []
         length = tables.prefixes.length[slots]
-        plain = fresh & hello_mask(head) & (length[:, 0] >= HELLO_END)
+        plain = hello_mask(head) & (length[:, 0] >= HELLO_END)
         unreadable = _unreadable(head)
         dull = rows[~unreadable & (length[:, 0] >= _SPEECH_BYTES)]
         self._dull[dull] = tables.flows.serial[dull]
         self._side[rows[plain]] = 0
         tokens, owners = [hello_tokens(head[plain], self._mix)], [rows[plain]]
-        searched, at = self._search(tables, rows[fresh & ~plain & unreadable])
+        searched, at = self._search(tables, rows[~plain & unreadable])
         tokens.append(np.array(searched, np.uint64))
         owners.append(np.array(at, np.intp))
         return self._meet_tokens(tables, np.concatenate(tokens), np.concatenate(owners), now_ns)

@@ -91,18 +91,15 @@ class TwinFinder:
 
     def _young(self, tables: Tables, rows: Rows, slots: Rows, now_ns: int) -> list[Candidate]:
         """Return the meetings of flows whose prefixes grew: by start at likely hosts, by token everywhere."""
-        likely = self._likely(tables, rows)
-        wanted = likely | self._tokens.fresh(tables, rows)
-        rows, slots, likely = rows[wanted], slots[wanted], likely[wanted]
-        if not len(rows):
-            return []
-        head = heads(tables, slots, 0, _HEAD_WIDTH)
-        self._note_proxied(tables, rows[_asks_proxy(head)])
-        found = self._by_start(tables, rows[likely], slots[likely], head[likely], now_ns)
-        return found + self._tokens.by_token(tables, rows, slots, head, now_ns)
+        fresh = np.flatnonzero(self._tokens.fresh(tables, rows))
+        head = heads(tables, slots[fresh], 0, _HEAD_WIDTH)
+        self._note_proxied(tables, rows[fresh][_asks_proxy(head)])
+        found = self._tokens.by_token(tables, rows[fresh], slots[fresh], head, now_ns)
+        likely = self._likely(tables, rows) & (self._started[rows] != tables.flows.serial[rows])
+        return self._by_start(tables, rows[likely], slots[likely], now_ns) + found
 
     def _likely(self, tables: Tables, rows: Rows) -> npt.NDArray[np.bool_]:
-        """Return `bool [n]`, whether a flow has yet to be compared and an end that may be a relay.
+        """Return `bool [n]`, whether a flow has an end that may be a relay.
 
         A relay opens and accepts flows; one that only opens or only accepts them (a reverse relay) has a flow
         on which the accepting side speaks first, for what it says comes from elsewhere.
@@ -113,7 +110,7 @@ class TwinFinder:
         ends = flows.host[rows]
         self._spoken_to[ends[flows.first_speaker[rows] == 1]] = True
         both = (hosts.sent_flows[ends] > 0) & (hosts.received_flows[ends] > 0)
-        return np.asarray((both | self._spoken_to[ends]).any(axis=1) & (self._started[rows] != flows.serial[rows]))
+        return np.asarray((both | self._spoken_to[ends]).any(axis=1))
 
     def _grow(self, rows: int) -> None:
         if rows > len(self._ended):
@@ -133,17 +130,19 @@ class TwinFinder:
                 if len(self.skips) > _SKIPS_MAX:
                     self.skips.pop(next(iter(self.skips)))
 
-    def _by_start(self, tables: Tables, rows: Rows, slots: Rows, head: U8, now_ns: int) -> list[Candidate]:
+    def _by_start(self, tables: Tables, rows: Rows, slots: Rows, now_ns: int) -> list[Candidate]:
         """Meet flows whose first 16 bytes are equal crosswise at a shared host."""
+        if not len(rows):
+            return []
         length = tables.prefixes.length[slots]
-        both = (head, heads(tables, slots, 1, _HEAD_WIDTH))
+        both = (heads(tables, slots, 0, _START_BYTES), heads(tables, slots, 1, _START_BYTES))
         both, length = self._behind_handshakes(tables, rows, slots, both, length)
         ready = (length >= _START_BYTES).all(axis=1)
         rows = rows[ready]
         if not len(rows):
             return []
         self._started[rows] = tables.flows.serial[rows]
-        sent = [self._fold.lines(part[ready][:, :_START_BYTES]) for part in both]
+        sent = [self._fold.lines(part[ready]) for part in both]
         unlike = sent[0] != sent[1]
         return self._crosswise(tables, rows[unlike], [part[unlike] for part in sent], self._starts, Proof.BYTES, now_ns)
 
@@ -160,7 +159,7 @@ class TwinFinder:
         for at in proxied:
             handshake = self.skips[int(tables.flows.serial[rows[at]])]
             for side, skip in enumerate(handshake[:2]):
-                rest = tables.prefixes.data[slots[at], side, skip : skip + _HEAD_WIDTH]
+                rest = tables.prefixes.data[slots[at], side, skip : skip + _START_BYTES]
                 head[side][at] = 0
                 head[side][at, : len(rest)] = rest
                 length[at, side] = max(int(length[at, side]) - skip, 0)
@@ -221,6 +220,7 @@ class TwinFinder:
             live = live[quiet & (tables.flows.serial[live] > 0) & (tables.flows.proto[live] == _TCP)]
             self._resumed[live] = False
             rows = np.union1d(ended, live)
+        rows = rows[self._likely(tables, rows)]
         volume = tables.flows.payload_bytes[rows].astype(np.int64)
         for at, serial in enumerate(tables.flows.serial[rows].tolist() if self.skips else ()):
             if serial in self.skips:
