@@ -45,10 +45,11 @@ class Asked:
 
     def __init__(self, probes: Probes) -> None:
         at = (probes.contact.astype(np.int64) << _ROW_BITS) | probes.row
-        order = np.argsort(at)
-        self._at = at[order]
-        self._asks = np.concatenate(([0], np.cumsum(probes.asks[order])))
-        self._proofs = np.concatenate(([0], np.cumsum(probes.proves[order])))
+        packed = (at << 2) | (probes.asks.astype(np.int64) << 1) | probes.proves
+        packed.sort()
+        self._at = packed >> 2
+        self._asks = np.concatenate(([0], np.cumsum((packed >> 1) & 1)))
+        self._proofs = np.concatenate(([0], np.cumsum(packed & 1)))
 
     def until(self, contact: Rows, row: Rows | I64) -> tuple[I64, Bools]:
         """Return how many probes of each contact lie before `row`, and whether any of them proves silence."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from nettriage.model.batch import ARP
@@ -11,17 +9,18 @@ from nettriage.model.columns import I64, Rows
 from nettriage.model.slices import ContactEvents, Outcome
 from nettriage.model.tables import RESPONDER
 from sniff.contact_events import Asked, Told, answers_told, attempts_told, in_order, in_time, not_before, silences_told
-from sniff.contacts import ContactTable
+from sniff.contacts import Attempts, ContactTable, join_attempts, no_attempts
 from sniff.flow_key import ICMP6
 from sniff.flow_packets import Bools
 from sniff.flow_stage import FlowKeeper, FlowStage
 from sniff.flows import FlowTable
 from sniff.hosts import HostTable
-from sniff.icmp_errors import find_errors, from_errors, judge_errors
+from sniff.icmp_errors import Errors, find_errors, from_errors, judge_errors, no_errors
 from sniff.outcomes import (
     Evidence,
     Probes,
     answers_of_neighbours,
+    as_probes,
     from_answers,
     join_evidence,
     join_probes,
@@ -30,15 +29,6 @@ from sniff.outcomes import (
 )
 from sniff.probes import flow_probes, from_flows, from_neighbours
 from sniff.stretch import Stretch
-
-
-@dataclass(slots=True)
-class _Heard:
-    """What is gathered while one stretch is looked through."""
-
-    evidence: list[Evidence]
-    probes: list[Probes]
-    new: list[Rows]
 
 
 class ContactKeeper:
@@ -52,88 +42,113 @@ class ContactKeeper:
 
     def take(self, stretch: Stretch, stage: FlowStage | None, one_way_share: float | None) -> ContactEvents:
         """Take in a stretch of packets; return what became of contacts until its end."""
-        made_before = self._contacts.made
-        heard = _Heard([no_evidence()], [_no_probes()], [])
-        pending = np.zeros(0, np.intp) if stage is None else self._from_flows(stage, heard)
-        self._from_neighbours(stretch, heard)
-        self._from_errors(stretch, heard)
-        probes = join_probes(heard.probes)
-        probes = probes.part(np.flatnonzero(not_before(self._contacts, probes.contact, probes.row, made_before)))
-        evidence = in_time(self._contacts, join_evidence(heard.evidence), stretch.time_ns, made_before)
-        self._hear(evidence, stretch.time_ns)
-        asked = Asked(probes)
-        told = [attempts_told(self._contacts, rows) for rows in heard.new]
-        told.append(answers_told(self._contacts, evidence, stretch.time_ns, asked))
-        told.append(self._silences(int(stretch.time_ns[stretch.last]), asked, stretch.time_ns, one_way_share))
-        self._contacts.add_tries(probes.contact[probes.asks])
-        self._contacts.proven[probes.contact[probes.proves]] = True
+        contacts, made_before = self._contacts, self._contacts.made
+        packets, time_ns = stretch.packets, stretch.time_ns
+        errors = self._errors(stretch, stage)
+        at = np.zeros(0, np.intp) if stage is None else flow_probes(self._flows, stage)
+        parts = [
+            no_attempts() if stage is None or not len(at) else from_flows(self._hosts, stage, at),
+            from_neighbours(packets, time_ns, self._hosts, stretch.sound)
+            if self._has_neighbours(stretch)
+            else no_attempts(),
+            from_errors(packets, errors, self._flows, self._hosts, time_ns) if len(errors) else no_attempts(),
+        ]
+        new, (of_flows, of_neighbours, of_errors) = self._enter(parts)
+        evidence, probes = [no_evidence()], [as_probes(parts[1].row, of_neighbours)]
+        pending = at
+        if stage is not None:
+            pending = self._link(stage, at, of_flows)
+            told, asked = self._from_flows(stage, at, of_flows, pending)
+            evidence.append(told)
+            probes += asked
+        if self._has_neighbours(stretch):
+            evidence.append(answers_of_neighbours(packets, self._hosts, contacts, stretch.sound))
+        if len(errors):
+            told, confirmed = judge_errors(packets, errors, parts[2], contacts, of_errors)
+            made = (contacts.serial[of_errors] > made_before) & (contacts.entry_row[of_errors] == errors.row)
+            evidence.append(told)
+            probes += [confirmed, as_probes(errors.row[made], of_errors[made])]
+        events = self._settle(stretch, new, join_evidence(evidence), join_probes(probes), made_before, one_way_share)
         if stage is not None:
             self._stop_waiting(stage, pending)
-        return in_order(self._contacts, told)
+        return events
 
     def advance(self, now_ns: int, one_way_share: float | None) -> ContactEvents:
         """Let the clock come to `now_ns`; return the silences until then."""
         due_ns = self._contacts.pending.next_ns
         if due_ns is None or due_ns > now_ns:
             return in_order(self._contacts, [])
-        told = self._silences(now_ns, Asked(_no_probes()), np.zeros(0, np.int64), one_way_share)
+        none = np.zeros(0, np.intp)
+        told = self._silences(now_ns, Asked(as_probes(none, none)), np.zeros(0, np.int64), one_way_share)
         return in_order(self._contacts, [told])
 
-    def _from_flows(self, stage: FlowStage, heard: _Heard) -> Rows:
-        """Enter the attempts of flows; return the positions of packets whose flow awaits an outcome."""
-        flows, contacts, rows = self._flows, self._contacts, stage.rows
-        at = flow_probes(flows, stage)
-        if len(at):
-            entered = contacts.enter(from_flows(self._hosts, stage, at))
-            placed = np.flatnonzero(entered.rows >= 0)
-            row, contact = rows[at[placed]], entered.rows[placed]
-            flows.contact[row] = contact
-            flows.contact_serial[row] = contacts.serial[contact]
-            flows.awaiting[row] = contacts.outcome[contact] == Outcome.ATTEMPT
-            heard.new.append(entered.new)
-            unseen = placed[stage.side_then[at[placed]] == RESPONDER]
-            heard.probes.append(_as_probes(stage.packets.at[at[unseen]], entered.rows[unseen]))
-        pending = np.flatnonzero(flows.awaiting[rows])
-        valid = pending[self._awaits(rows[pending])]
-        if len(valid):
-            contact = flows.contact[rows[valid]].astype(np.intp)
-            heard.evidence.append(from_answers(self._hosts, stage, contacts, contact, valid))
-            heard.probes.append(repeated_probes(stage, contacts, contact, valid))
-        return pending
+    def _enter(self, parts: list[Attempts]) -> tuple[Rows, list[Rows]]:
+        """Enter attempts in the order of their rows; return the new contacts, and the contact of each, by part."""
+        if not any(map(len, parts)):
+            return np.zeros(0, np.intp), [part.row for part in parts]
+        joined = join_attempts(parts)
+        order = np.argsort(joined.row, kind="stable")
+        entered = self._contacts.enter(joined.part(order))
+        rows = np.empty(len(joined), np.intp)
+        rows[order] = entered.rows
+        return entered.new, np.split(rows, np.cumsum([len(part) for part in parts])[:-1])
 
-    def _from_neighbours(self, stretch: Stretch, heard: _Heard) -> None:
-        packets = stretch.packets
-        quoted = self._quoted(stretch)
-        arp = np.flatnonzero(stretch.sound & (packets.proto == ARP))
-        neighbour = quoted[packets.proto[packets.quoted.row[quoted]] == ICMP6]
-        if not len(arp) and not len(neighbour):
-            return
-        attempts = from_neighbours(packets, stretch.time_ns, self._hosts, stretch.sound)
-        if len(attempts):
-            entered = self._contacts.enter(attempts)
-            placed = entered.rows >= 0
-            heard.new.append(entered.new)
-            heard.probes.append(_as_probes(attempts.row[placed], entered.rows[placed]))
-        heard.evidence.append(answers_of_neighbours(packets, self._hosts, self._contacts, stretch.sound))
+    def _link(self, stage: FlowStage, at: Rows, contact: Rows) -> Rows:
+        """Tie flows to their contacts; return the positions of packets whose flow awaits an outcome."""
+        flows, placed = self._flows, np.flatnonzero(contact >= 0)
+        row, contact = stage.rows[at[placed]], contact[placed]
+        flows.contact[row] = contact
+        flows.contact_serial[row] = self._contacts.serial[contact]
+        flows.awaiting[row] = self._contacts.outcome[contact] == Outcome.ATTEMPT
+        return np.flatnonzero(flows.awaiting[stage.rows])
 
-    def _from_errors(self, stretch: Stretch, heard: _Heard) -> None:
+    def _from_flows(self, stage: FlowStage, at: Rows, contact: Rows, pending: Rows) -> tuple[Evidence, list[Probes]]:
+        """Return what the packets of flows say about contacts, and which of them ask."""
+        unseen = np.flatnonzero((stage.side_then[at] == RESPONDER) & (contact >= 0))
+        probes = [as_probes(stage.packets.at[at[unseen]], contact[unseen])]
+        valid = pending[self._awaits(stage.rows[pending])]
+        if not len(valid):
+            return no_evidence(), probes
+        awaited = self._flows.contact[stage.rows[valid]].astype(np.intp)
+        probes.append(repeated_probes(stage, self._contacts, awaited, valid))
+        return from_answers(self._hosts, stage, self._contacts, awaited, valid), probes
+
+    def _settle(
+        self, stretch: Stretch, new: Rows, evidence: Evidence, probes: Probes, made_before: int,
+        one_way_share: float | None,
+    ) -> ContactEvents:  # fmt: skip
+        """Bring attempts, answers and silences of a stretch into order."""
+        contacts, time_ns = self._contacts, stretch.time_ns
+        probes = probes.part(np.flatnonzero(probes.contact >= 0))
+        probes = probes.part(np.flatnonzero(not_before(contacts, probes.contact, probes.row, made_before)))
+        evidence = in_time(contacts, evidence, time_ns, made_before)
+        self._hear(evidence, time_ns)
+        asked = Asked(probes)
+        told = [
+            attempts_told(contacts, new),
+            answers_told(contacts, evidence, time_ns, asked),
+            self._silences(int(time_ns[stretch.last]), asked, time_ns, one_way_share),
+        ]
+        contacts.add_tries(probes.contact[probes.asks])
+        contacts.proven[probes.contact[probes.proves]] = True
+        return in_order(contacts, told)
+
+    def _has_neighbours(self, stretch: Stretch) -> bool:
+        quoted = stretch.packets.quoted.row[self._quoted(stretch)]
+        return bool(
+            (stretch.packets.proto[quoted] == ICMP6).any() or (stretch.sound & (stretch.packets.proto == ARP)).any()
+        )
+
+    def _errors(self, stretch: Stretch, stage: FlowStage | None) -> Errors:
         quoted = self._quoted(stretch)
         if not len(quoted):
-            return
-        packets, contacts = stretch.packets, self._contacts
-        errors = find_errors(packets, quoted, stretch.sound, self._flows, self._keeper.turn)
-        if not len(errors):
-            return
-        attempts = from_errors(packets, errors, self._flows, self._hosts, stretch.time_ns)
-        made = contacts.made
-        entered = contacts.enter(attempts)
-        heard.new.append(entered.new)
-        first = (entered.rows >= 0) & (contacts.serial[entered.rows] > made)
-        first &= contacts.entry_row[entered.rows] == errors.row
-        heard.probes.append(_as_probes(errors.row[first], entered.rows[first]))
-        evidence, confirmed = judge_errors(packets, errors, attempts, contacts, entered.rows)
-        heard.evidence.append(evidence)
-        heard.probes.append(confirmed)
+            return no_errors()
+        begun = (
+            (np.zeros(0, np.intp),) * 2
+            if stage is None
+            else (stage.found.new_rows, stage.packets.at[stage.found.new_first])
+        )
+        return find_errors(stretch.packets, quoted, stretch.sound, self._flows, self._keeper.turn, begun)
 
     def _quoted(self, stretch: Stretch) -> Rows:
         row = stretch.packets.quoted.row
@@ -161,12 +176,3 @@ class ContactKeeper:
     def _silences(self, now_ns: int, asked: Asked, time_ns: I64, one_way_share: float | None) -> Told:
         due = self._contacts.pending.pop(now_ns)
         return silences_told(self._contacts, self._hosts, due, asked, time_ns, one_way_share)
-
-
-def _as_probes(row: Rows, contact: Rows) -> Probes:
-    return Probes(row, contact, np.ones(len(row), np.bool_), np.zeros(len(row), np.bool_))
-
-
-def _no_probes() -> Probes:
-    none = np.zeros(0, np.intp)
-    return _as_probes(none, none)

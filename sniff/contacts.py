@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from nettriage.model.batch import ARP
-from nettriage.model.columns import I32, I64, U64, Mixer, Rows
+from nettriage.model.columns import I32, I64, U64, Mixer, Rows, group
 from nettriage.model.keytable import KeyTable
 from nettriage.model.slices import Outcome
 from nettriage.model.tables import U8, U16, U32
@@ -62,6 +63,29 @@ class Attempts:
 
     def __len__(self) -> int:
         return len(self.row)
+
+    def part(self, rows: Rows) -> Attempts:
+        """Return some of them."""
+        return Attempts(*(getattr(self, one.name)[rows] for one in fields(self)))
+
+
+_DTYPES: tuple[Any, ...] = (
+    np.intp, np.int64, np.int32, np.int32, np.uint64, np.uint64, np.uint64, np.uint64, np.uint64, np.uint64,
+    np.uint16, np.uint16, np.uint16, np.int32, np.uint16, np.uint16, np.uint32, np.bool_,
+)  # fmt: skip
+
+
+def no_attempts() -> Attempts:
+    """Return no attempts."""
+    return Attempts(*(np.zeros(0, dtype) for dtype in _DTYPES))
+
+
+def join_attempts(parts: list[Attempts]) -> Attempts:
+    """Return the attempts of all parts, one part after another."""
+    kept = [part for part in parts if len(part)]
+    if len(kept) == 1:
+        return kept[0]
+    return Attempts(*(np.concatenate([getattr(part, one.name) for part in kept]) for one in fields(Attempts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +188,8 @@ class ContactTable:
 
     def add_tries(self, rows: Rows) -> None:
         """Count one more probe for each of `rows`, up to what the column holds."""
-        row, times = np.unique(rows, return_counts=True)
-        self.tries[row] = np.minimum(self.tries[row] + times, 0xFFFF).astype(np.uint16)
+        groups = group(rows)
+        self.tries[groups.ids] = np.minimum(self.tries[groups.ids] + groups.counts, 0xFFFF).astype(np.uint16)
 
     def shift(self, shift_ns: int) -> None:
         """Follow a step of the clock."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nettriage.model.batch import PacketBatch, TcpFlag
-from nettriage.model.columns import I32, I64, Rows
+from nettriage.model.columns import I32, I64, Rows, group
 from nettriage.model.slices import FlowEnds, Resumes
 from nettriage.model.tables import ORIGINATOR, RESPONDER, U8, Opened
 from sniff.flow_counters import Sides, count, group_sides
@@ -86,7 +86,7 @@ class FlowKeeper:
         resumes.side = side_then[resumed_at]
         count(flows, seen, sides, rows, side)
         flows.note_syns(seen, rows)
-        update_states(flows, np.unique(sides.row))
+        update_states(flows, sides.row[np.flatnonzero(np.diff(sides.row, prepend=-1))])
         stage = FlowStage(
             seen,
             rows,
@@ -161,8 +161,8 @@ class FlowKeeper:
         flows = self._flows
         handshake = np.flatnonzero(seen.has(_SYN) & ~seen.has(_RST))
         guessed = handshake[flows.opened[rows[handshake]] > Opened.SYN_ACK]
-        row, first = np.unique(rows[guessed], return_index=True)
-        at = guessed[first]
+        groups = group(rows[guessed])
+        row, at = groups.ids, guessed[groups.first]
         is_answer = (seen.tcp_flags[at] & np.uint16(_ACK)) != 0
         flows.opened[row] = np.where(is_answer, Opened.SYN_ACK, Opened.SYN)
         contrary = (seen.low[at] != is_answer) != flows.low_opened[row]
@@ -196,10 +196,10 @@ class FlowKeeper:
         fresh = fresh[~seen.has(_RST)[fresh]]
         if not len(fresh):
             return fresh
-        row, first = np.unique(stage.rows[fresh], return_index=True)
-        flows.answered[row] = True
-        flows.table.credit_ns[row] = ANSWERED_CREDIT_NS
-        at = np.sort(fresh[first])
+        groups = group(stage.rows[fresh])
+        flows.answered[groups.ids] = True
+        flows.table.credit_ns[groups.ids] = ANSWERED_CREDIT_NS
+        at = np.sort(fresh[groups.first])
         row, host = stage.rows[at], stage.src[at]
         hosts.credit(host)
         hosts.credit(stage.dst[at])
@@ -220,8 +220,7 @@ class FlowKeeper:
         young = np.flatnonzero(flows.slot[row] < 0)
         young = young[~((flows.proto[row[young]] == UDP) & (flows.port[row[young], RESPONDER] == DNS_PORT))]
         if len(young):
-            _, first = np.unique(row[young], return_index=True)
-            begun = young[first]
+            begun = young[group(row[young]).first]
             self._prefixes.give(row[begun[np.argsort(fresh.position[begun], kind="stable")]])
         position = fresh.position
         captured = seen.payload_cap[position] - fresh.skip

@@ -47,13 +47,21 @@ class Errors:
         return len(self.row)
 
 
+def no_errors() -> Errors:
+    """Return no errors."""
+    none = np.zeros(0, np.intp)
+    return Errors(none, none, none.astype(np.uint8), none)
+
+
 def find_errors(
-    packets: PacketBatch, quoted: Rows, sound: Bools, flows: FlowTable, turn: Callable[[Rows], None]
+    packets: PacketBatch, quoted: Rows, sound: Bools, flows: FlowTable, turn: Callable[[Rows], None],
+    begun: tuple[Rows, Rows],
 ) -> Errors:  # fmt: skip
     """Return the errors among the indices `quoted` that say something about a probe.
 
     Whoever is told of an error is the originator: a flow taken the wrong way round is handed to `turn`. An
     answer may be refused as well, when its asker is gone; that is no probe of the server, and left out.
+    `begun` are the flows that began in this stretch with the row of each: an error knows none that came later.
     """
     row = packets.quoted.row[quoted]
     six = packets.proto[row] == ICMP6
@@ -73,6 +81,10 @@ def find_errors(
         inner.proto[index],
     )
     flow = flows.table.find(keys.key)
+    new, since = begun
+    later = np.zeros(flows.table.capacity, np.int64)
+    later[new] = since
+    flow = np.where(later[flow] > row, -1, flow)
     backwards = (flow >= 0) & (flows.low_opened[flow] != keys.low)
     unheard = backwards & (flows.packets[flow, ORIGINATOR] == 0)
     turn(np.unique(flow[unheard]))

@@ -65,6 +65,11 @@ def no_evidence() -> Evidence:
     return Evidence(none, none, none.astype(np.uint8), none.astype(np.uint64), none.astype(np.uint64))
 
 
+def as_probes(row: Rows, contact: Rows) -> Probes:
+    """Return packets that ask for the first time."""
+    return Probes(row, contact, np.ones(len(row), np.bool_), np.zeros(len(row), np.bool_))
+
+
 def join_evidence(parts: list[Evidence]) -> Evidence:
     """Return all evidence in one."""
     return Evidence(

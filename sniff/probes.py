@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nettriage.model.batch import ARP, PacketBatch, TcpFlag
-from nettriage.model.columns import I64, Rows
+from nettriage.model.columns import I64, Rows, group
 from nettriage.model.tables import ORIGINATOR, RESPONDER, U16, Opened
 from sniff.contacts import ND_SOLICITATION, Attempts
 from sniff.flow_key import ICMP, ICMP6, SCTP, TCP, UDP
@@ -33,9 +33,9 @@ def flow_probes(flows: FlowTable, stage: FlowStage) -> Rows:
     asked = np.flatnonzero(asked)
     asked = asked[flows.contact[rows[asked]] < 0]
     if len(asked):
-        _, earliest = np.unique(rows[asked], return_index=True)
-        asked = asked[earliest]
-        asked = asked[~np.isin(rows[asked], rows[opening])]
+        asked = asked[group(rows[asked]).first]
+        if len(opening):
+            asked = asked[~np.isin(rows[asked], rows[opening])]
     return np.sort(np.concatenate((opening, asked)))
 
 

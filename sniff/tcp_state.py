@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nettriage.model.batch import TcpFlag
-from nettriage.model.columns import Rows
+from nettriage.model.columns import Rows, group
 from nettriage.model.slices import Ending, FlowEnds
 from nettriage.model.tables import ORIGINATOR, RESPONDER, TcpState
 from sniff.flow_key import TCP
@@ -23,7 +23,9 @@ def find_ends(flows: FlowTable, packets: FlowPackets, rows: Rows, side: Rows) ->
     closers = closers[~flows.ended[rows[closers]]]
     if not len(closers):
         return no_ends(), closers
-    row, lane = np.unique(rows[closers], return_inverse=True)
+    groups = group(rows[closers])
+    row, lane = groups.ids, np.empty(len(closers), np.intp)
+    lane[groups.order] = np.repeat(np.arange(len(row)), groups.counts)
     flags, which = packets.tcp_flags[closers], side[closers]
     reset = _first(closers, lane, (flags & _RST) != 0, len(row))
     fins = [
