@@ -43,14 +43,25 @@ class Capacity:
 
 
 DEFAULT_CAPACITY = Capacity()
+MEASURE_MIN_NS = 250_000_000
+"""The first measures of the feed are this far apart; later ones as far as the feed is old, so that a short capture
+knows what it can see and a long one does not pay for it."""
+MEASURE_MAX_NS = 10_000_000_000
+"""A measure of the feed is at most this old: it reads every flow of the table."""
 
 
 class StateTables:
     """All state at one moment; see `nettriage.model.tables.Tables`."""
 
     def __init__(
-        self, flows: FlowTable, hosts: HostTable, services: ServiceTable, prefixes: PrefixTable, feed: FeedCounts
-    ) -> None:  # fmt: skip
+        self,
+        flows: FlowTable,
+        hosts: HostTable,
+        services: ServiceTable,
+        prefixes: PrefixTable,
+        feed: FeedCounts,
+        clock: PacketClock,
+    ) -> None:
         self.flows: tables.FlowTable = flows
         self.hosts: tables.HostTable = hosts
         self.services: tables.ServiceTable = services
@@ -58,7 +69,9 @@ class StateTables:
         self._flow_table = flows
         self.health = CaptureHealth()
         self._feed = feed
-        self._measured: tuple[int, Visibility] = (-1, Visibility())
+        self._clock = clock
+        self._measured = Visibility()
+        self._measured_ns = self._since_ns = self._stale_ns = 0
 
     @property
     def one_way_share(self) -> float | None:
@@ -75,11 +88,19 @@ class StateTables:
         """Share of packets delivered more than once."""
         return self._feed.duplicates / max(self._feed.received, 1)
 
+    def measure(self) -> Visibility:
+        """Measure the visibility of the feed now, over all flows, and return it."""
+        now_ns = self._clock.now_ns or 0
+        self._since_ns = self._since_ns or now_ns
+        self._measured = measure(self._flow_table)
+        self._measured_ns = now_ns
+        self._stale_ns = now_ns + min(max(now_ns - self._since_ns, MEASURE_MIN_NS), MEASURE_MAX_NS)
+        return self._measured
+
     @property
     def _visibility(self) -> Visibility:
-        if self._measured[0] != self._feed.received:
-            self._measured = (self._feed.received, measure(self._flow_table))
-        return self._measured[1]
+        now_ns = self._clock.now_ns or 0
+        return self._measured if self._measured_ns <= now_ns < self._stale_ns else self.measure()
 
 
 class State:
@@ -94,10 +115,12 @@ class State:
         self._services = ServiceTable(capacity.services, secret)
         self._prefixes = PrefixTable(capacity.prefixes, self._flow_table)
         self._contact_table = ContactTable(capacity.contacts, secret)
-        self.tables = StateTables(self._flow_table, self._hosts, self._services, self._prefixes, self._feed)
+        self._clock = PacketClock()
+        self.tables = StateTables(
+            self._flow_table, self._hosts, self._services, self._prefixes, self._feed, self._clock
+        )
         self._mixer = Mixer(secret)
         self._duplicates = DuplicateFilter(self._mixer)
-        self._clock = PacketClock()
         self._flows = FlowKeeper(self._flow_table, self._hosts, self._services, self._prefixes)
         self._contacts = ContactKeeper(self._contact_table, self._flows, self._flow_table, self._hosts)
         self._sweeper = Sweeper(self._flow_table, self._hosts, self._services)
@@ -158,8 +181,9 @@ class State:
         """Write what the packets themselves tell about the capture."""
         self._feed.fill(health)
         health.clock_jumps = self._clock.jumps
-        health.one_way_share = self.tables.one_way_share
-        health.loss_estimate = self.tables.loss_estimate
+        visibility = self.tables.measure()
+        health.one_way_share = visibility.one_way_share
+        health.loss_estimate = visibility.loss_estimate
 
     def _slice(self, parts: SliceParts, dns: DnsColumns) -> Slice:
         return parts.slice(dns, self.tables, self.now_ns)
