@@ -31,8 +31,3 @@ class Records:
     def clear(self, rows: Rows) -> None:
         """Zero every field of `rows`."""
         self._raw[rows] = self._blank
-
-    @property
-    def nbytes(self) -> int:
-        """Resident bytes."""
-        return self._records.nbytes
