@@ -131,6 +131,7 @@ QUIET = {
     "two clients of one server": ((A, B, 80, _turns()), (C, B, 80, _turns())),
     "one connection through NAT": ((A, B, 443, _turns(), (500, 600)), (B, D, 443, _turns(), (500, 900))),
     "heartbeats": ((A, B, 8009, PING), (B, D, 8009, PING)),
+    "heartbeats, one unanswered": ((A, B, 8009, PING + PING[:1]), (B, D, 8009, PING + PING[:1])),
     "a hello sent again": (
         (A, C, 443, ((0, _hello(3)), (1, b"x" * 300))), (A, D, 443, ((0, _hello(3)), (1, b"y" * 300))),
     ),
