@@ -31,11 +31,12 @@ def capture(name: str, packets: int) -> Path:
 
 
 def make_mixed(path: Path, packets: int) -> None:
-    """Write complete TCP sessions with payload, DNS and pings, overlapping in time; 30 s long."""
+    """Write complete TCP sessions with payload, DNS and pings, overlapping in time, at 100,000 packets a second."""
     rng = random.Random(7)
     frames: Frames = []
     while len(frames) < packets:
-        scene = Scene(now_ns=START_NS + rng.randrange(30_000) * MS, step_ns=rng.randrange(20, 400) * 1000)
+        start_ns = START_NS + rng.randrange(max(packets // 100, 1)) * MS
+        scene = Scene(now_ns=start_ns, step_ns=rng.randrange(20, 400) * 1000)
         _PARTS[rng.choices(range(len(_PARTS)), _WEIGHTS)[0]](scene, rng)
         frames += scene.items
     _write(path, sorted(frames))
