@@ -129,6 +129,7 @@ def in_order(contacts: ContactTable, told: list[Told]) -> ContactEvents:
     }  # fmt: skip
     order = np.lexsort((joined["order"], joined["ts_ns"]))
     contact = joined["contact"][order]
+    attempt = joined["outcome"][order] == Outcome.ATTEMPT
     copied = {name: contacts.column(name)[contact] for name in _COPIED}
     return ContactEvents(
         ts_ns=joined["ts_ns"][order],
@@ -137,6 +138,7 @@ def in_order(contacts: ContactTable, told: list[Told]) -> ContactEvents:
         sure=joined["sure"][order],
         denier_hi=joined["denier_hi"][order],
         denier_lo=joined["denier_lo"][order],
+        probe_row=np.where(attempt, contacts.entry_row[contact], -1).astype(np.int64),
         **copied,
     )
 
@@ -146,7 +148,7 @@ _DTYPES: dict[str, npt.DTypeLike] = {
     "dst_key": np.uint64, "src_hi": np.uint64, "src_lo": np.uint64, "dst_hi": np.uint64, "dst_lo": np.uint64,
     "proto": np.uint16, "port": np.uint16, "sport": np.uint16, "flow": np.int32, "probe_flags": np.uint16,
     "probe_len": np.uint16, "tries": np.uint16, "attempt_ns": np.int64, "multicast": np.bool_, "sure": np.bool_,
-    "denier_hi": np.uint64, "denier_lo": np.uint64,
+    "denier_hi": np.uint64, "denier_lo": np.uint64, "probe_row": np.int64,
 }  # fmt: skip
 
 

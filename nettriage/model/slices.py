@@ -75,6 +75,9 @@ class ContactEvents:
     denier_hi: U64
     """`u8`, for `BLOCKED` the address that refused; else 0."""
     denier_lo: U64
+    probe_row: I64
+    """`i8`, of an attempt the row of `packets` that made the contact, -1 for outcomes. It is the probe itself, or,
+    where the probe was not seen, what tells of it: an answer, or an error that quotes it."""
 
     def __len__(self) -> int:
         return len(self.ts_ns)

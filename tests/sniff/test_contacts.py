@@ -236,3 +236,15 @@ def test_what_answered_survives_a_flood() -> None:
     told = run(scene.frames(), 4_096, settle=False)
 
     assert told.packets[-1] == (1, 0, A, B)
+
+
+@pytest.mark.parametrize("size", [None, 1, 2])
+def test_an_attempt_points_at_the_packet_that_made_it(size: int | None) -> None:
+    """The row names the first probe, or the answer where the probe was not seen; outcomes have none."""
+    probe = tcp(A, 40_000, B, 80, SYN, seq=7, ttl=51)
+    answer = tcp(C, 443, A, 40_001, SYN | ACK, seq=5, ack=9, ttl=63)
+    told = run(Scene().put(probe, answer, probe).frames(), size)
+    ttls = [int(one.packets.ttl[row]) for one in told.slices for row in one.contacts.probe_row.tolist() if row >= 0]
+
+    assert ttls == [51, 63]
+    assert all((one.contacts.probe_row >= 0).tolist() == (one.contacts.outcome == 0).tolist() for one in told.slices)
