@@ -31,7 +31,9 @@ check: $(DEV_READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(DEV_READY)
+# The peers that PyPI has are installed beside us; Suricata and tshark are measured where the system has them.
+bench: $(DEV_READY) requirements-bench.txt
+	$(PIP) install --requirement requirements-bench.txt
 	$(BIN)/python -m benchmarks
 
 # Capturing needs the right to: sudo, unless this is root already. nettriage gives root up before it reads a packet.
@@ -51,6 +53,9 @@ lock:
 	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --upgrade \
 	    --custom-compile-command "make lock" --constraints requirements.txt --output-file requirements-dev.txt \
 	    --group test --group lint --group build pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --upgrade \
+	    --custom-compile-command "make lock" --constraints requirements-dev.txt --output-file requirements-bench.txt \
+	    --group bench
 
 wheel: $(RUN_READY)
 	$(PINNED_BUILD) $(PIP) wheel --no-deps --wheel-dir dist .

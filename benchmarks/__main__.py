@@ -44,7 +44,7 @@ def _peers(path: Path, name: str, packets: int, ours: float) -> dict[str, float]
     for peer in installed():
         shares = {1: path, peer.share: capture(name, packets // peer.share)}
         try:
-            theirs = cpu_seconds(peer, shares)
+            theirs = cpu_seconds(peer, shares, capture("empty", 0))
         except subprocess.CalledProcessError as error:
             print(f"  {peer.name}: failed with exit code {error.returncode}")
             continue
@@ -64,7 +64,7 @@ def _in_child(what: str, path: Path) -> dict[str, float]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("captures", nargs="*", default=list(MAKERS), help=f"which captures: {', '.join(MAKERS)}")
+    parser.add_argument("captures", nargs="*", default=["mixed", "flood"], help=f"of {', '.join(MAKERS)}")
     parser.add_argument("--packets", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", type=Path)

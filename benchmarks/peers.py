@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-_SCAPY = "import sys; from scapy.utils import PcapReader\nfor packet in PcapReader(sys.argv[1]): pass"
+_SCAPY = "import sys; from scapy.all import PcapReader\nfor packet in PcapReader(sys.argv[1]): pass"
 _DPKT = (
     "import sys, dpkt\n"
     "for stamp, frame in dpkt.pcap.Reader(open(sys.argv[1], 'rb')): dpkt.ethernet.Ethernet(frame)"
@@ -44,15 +44,19 @@ def installed() -> list[Peer]:
     return peers
 
 
-def cpu_seconds(peer: Peer, captures: dict[int, Path]) -> float:
+def cpu_seconds(peer: Peer, captures: dict[int, Path], nothing: Path) -> float:
     """Return the CPU seconds that `peer` needs for the whole capture; `captures` holds the file of each share.
 
+    What it needs for `nothing`, a capture without packets, is its start and does not count.
     Raises CalledProcessError when the peer fails.
     """
+    return (_spent(peer, captures[peer.share]) - _spent(peer, nothing)) * peer.share
+
+
+def _spent(peer: Peer, capture: Path) -> float:
     with tempfile.TemporaryDirectory() as folder:
-        command = [part.format(capture=captures[peer.share], folder=folder) for part in peer.command]
+        command = [part.format(capture=capture, folder=folder) for part in peer.command]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return used * peer.share
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -92,4 +92,9 @@ def _write(path: Path, frames: Frames) -> None:
         file.writelines(_records(frames))
 
 
-MAKERS: dict[str, Callable[[Path, int], None]] = {"mixed": make_mixed, "flood": make_flood}
+def make_empty(path: Path, packets: int) -> None:  # noqa: ARG001 - it has none
+    """Write a capture without packets: what remains of a peer's time on it is its start."""
+    path.write_bytes(_FILE_HEADER)
+
+
+MAKERS: dict[str, Callable[[Path, int], None]] = {"mixed": make_mixed, "flood": make_flood, "empty": make_empty}
