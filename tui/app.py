@@ -156,9 +156,8 @@ class NettriageApp(QuietCrashApp):
             await self.link.listen(self._took)
         except LinkError as error:
             self.say(str(error), bad=True)
-        finally:
-            self.session.link_lost = True
-            self._main.paint()
+        self.session.link_lost = True
+        self._main.paint()
 
     def _took(self, news: list[News]) -> None:
         """Take in everything that arrived together, then paint once: a slow terminal skips pictures, not incidents."""

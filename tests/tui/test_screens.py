@@ -293,7 +293,7 @@ async def test_themes_change_while_it_runs(tmp_path: Path) -> None:
 
 
 async def test_leaving_a_capture_takes_two_presses(tmp_path: Path) -> None:
-    """The first q asks and counts what was not exported; the second leaves and stops the sensor."""
+    """The first q asks and counts what was not exported; the second stops the sensor and does not call it lost."""
     async with running(tmp_path) as run:
         await run.press("q")
         assert run.app.is_running
@@ -301,6 +301,7 @@ async def test_leaving_a_capture_takes_two_presses(tmp_path: Path) -> None:
         await run.pilot.press("q")
 
     assert run.app.ending().exit_code == 0
+    assert "without a word" not in run.app.ending().summary
     assert any(isinstance(each, Stop) for each in run.sensor.heard)
 
 
