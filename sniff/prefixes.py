@@ -49,6 +49,7 @@ class PrefixTable:
         """Make an empty table of `capacity` slots."""
         self.data: U8 = np.zeros((capacity, 2, PREFIX_BYTES), np.uint8)
         self.length: I32 = np.zeros((capacity, 2), np.int32)
+        self._words = self.data.reshape(capacity, -1).view(np.uint64)
         self._flow: Rows = np.full(capacity, -1, np.intp)
         self._serial: I64 = np.zeros(capacity, np.int64)
         self._flows = flows
@@ -76,9 +77,10 @@ class PrefixTable:
         cap = len(self.length)
         late = flows[-cap:]
         slot = (self._given + len(flows) - len(late) + np.arange(len(late))) % cap
+        used = slot[self.length[slot].any(axis=1)]
+        self._words[used] = 0
+        self.length[used] = 0
         self._given += len(flows)
-        self.data[slot] = 0
-        self.length[slot] = 0
         self._flow[slot] = late
         self._serial[slot] = self._flows.serial[late]
         self._flows.slot[late] = slot

@@ -15,9 +15,7 @@ class Records:
 
     def __init__(self, capacity: int, dtype: np.dtype[Any]) -> None:
         self._records = np.zeros(capacity, dtype)
-        width = dtype.itemsize
-        self._raw = self._records.view(f"V{width}")
-        self._blank = np.zeros(1, f"V{width}")[0]
+        self._words = self._records.view(np.uint64).reshape(capacity, -1)
 
     def expose(self, table: object) -> None:
         """Set the view of each field as the attribute of that name of `table`."""
@@ -30,4 +28,5 @@ class Records:
 
     def clear(self, rows: Rows) -> None:
         """Zero every field of `rows`."""
-        self._raw[rows] = self._blank
+        if len(rows):
+            self._words[rows] = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,10 @@ I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
 Rows = npt.NDArray[np.intp]
 
-_MULTIPLIERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93)
+_MULTIPLIERS = tuple(
+    np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93)
+)
+_FOLD, _LAST_FOLD = np.uint64(29), np.uint64(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +31,16 @@ class Mixer:
 
     def __call__(self, *columns: npt.NDArray[np.integer]) -> U64:
         """Return `u8 [n]`, one key for each row of the equally long `columns`."""
-        state = np.full(len(columns[0]), self.secret & 0xFFFFFFFFFFFFFFFF, dtype=np.uint64)
+        state = columns[0].astype(np.uint64, copy=False) ^ np.uint64(self.secret & 0xFFFFFFFFFFFFFFFF)
+        folded = np.empty_like(state)
         for index, column in enumerate(columns):
-            state ^= column.astype(np.uint64, copy=False)
-            state *= np.uint64(_MULTIPLIERS[index % len(_MULTIPLIERS)])
-            state ^= state >> np.uint64(29)
-        state *= np.uint64(_MULTIPLIERS[1])
-        state ^= state >> np.uint64(32)
-        state[state == 0] = 1
-        return state
+            if index:
+                state ^= column.astype(np.uint64, copy=False)
+            state *= _MULTIPLIERS[index % len(_MULTIPLIERS)]
+            state ^= np.right_shift(state, _FOLD, out=folded)
+        state *= _MULTIPLIERS[1]
+        state ^= np.right_shift(state, _LAST_FOLD, out=folded)
+        return np.maximum(state, np.uint64(1), out=state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +84,27 @@ def group(ids: npt.NDArray[np.integer]) -> Groups:
         none = np.zeros(0, np.intp)
         return Groups(np.zeros(0, np.int64), none, none, none)
     bits = max(1, (n - 1).bit_length())
-    packed = (ids.astype(np.int64) << bits) | np.arange(n, dtype=np.int64)
+    packed = ids.astype(np.int64)
+    packed <<= bits
+    packed |= np.arange(n, dtype=np.int64)
     packed.sort()
-    order = (packed & ((1 << bits) - 1)).astype(np.intp)
+    order = (packed & ((1 << bits) - 1)).astype(np.intp, copy=False)
     packed >>= bits
-    edges = np.flatnonzero(np.concatenate(([True], packed[1:] != packed[:-1])))
-    counts = np.diff(np.append(edges, n))
-    return Groups(packed[edges], order, edges, counts)
+    starts = runs(packed)
+    return Groups(packed[starts], order, starts, lengths(starts, n))
+
+
+def runs(values: npt.NDArray[Any]) -> Rows:
+    """Return where each run of equal values begins."""
+    edge = np.empty(len(values), np.bool_)
+    edge[:1] = True
+    np.not_equal(values[1:], values[:-1], out=edge[1:])
+    return edge.nonzero()[0]
+
+
+def lengths(starts: Rows, total: int) -> Rows:
+    """Return the length of each run of `total` values from where each begins."""
+    counts = np.empty_like(starts)
+    np.subtract(starts[1:], starts[:-1], out=counts[:-1])
+    counts[-1:] = total - starts[-1:]
+    return counts

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from nettriage.model.columns import I64, U64, Rows, group
+from nettriage.model.columns import I64, U64, Rows, lengths, runs
 from nettriage.model.health import Gauge
 
 WAYS = 8
 _EMPTY_RANK = np.iinfo(np.int64).min
+_HITS = np.dtype("<u8")
+"""Eight booleans of a set as one word: the n-th byte is 1 where the n-th way holds the key."""
+_WAY_OF_HIT, _TOP_BYTE = np.uint64(0x0001020304050607), np.uint64(56)
+"""Times a word whose n-th byte is 1, this has n as its top byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,15 @@ class KeyTable:
     def find(self, keys: U64) -> Rows:
         """Return `intp [n]`, the row of each key, -1 where absent; changes nothing."""
         sets = self._set_of(keys)
-        hit = self._keys[sets] == keys[:, None]
-        way = hit.argmax(axis=1)
-        return np.where(hit[np.arange(len(keys)), way], sets * WAYS + way, -1)
+        hit = (self._keys.take(sets, axis=0) == keys[:, None]).view(_HITS)[:, 0]
+        rows = (hit * _WAY_OF_HIT >> _TOP_BYTE).view(np.intp)
+        rows += sets * WAYS
+        rows[hit == 0] = -1
+        return rows
 
     def touch(self, rows: Rows, ts_ns: I64) -> None:
         """Renew the life of `rows` (later duplicates win, so pass rows in time order)."""
-        self._rank.reshape(-1)[rows] = ts_ns + self.credit_ns[rows]
+        self._rank.reshape(-1)[rows] = self.credit_ns.take(rows) + ts_ns
 
     def locate(self, keys: U64, ts_ns: I64) -> Located:
         """Return the row of every key, giving rows to new keys; touches all of them.
@@ -78,13 +83,14 @@ class KeyTable:
         `ts_ns` is `i8 [n]`, the packet time of each key, in row order.
         """
         rows = self.find(keys)
-        known = rows >= 0
-        if known.all():
+        absent = (rows < 0).nonzero()[0]
+        if not len(absent):
             self.touch(rows, ts_ns)
-            none = np.zeros(0, np.intp)
-            return Located(rows, none, none, none)
-        self.touch(rows[known], ts_ns[known])
-        return self._insert(keys, ts_ns, rows, np.flatnonzero(~known))
+            return Located(rows, absent, absent, absent)
+        if len(absent) < len(rows):
+            known = (rows >= 0).nonzero()[0]
+            self.touch(rows[known], ts_ns[known])
+        return self._insert(keys, ts_ns, rows, absent)
 
     def drop(self, rows: Rows) -> None:
         """Free `rows`; their keys are forgotten."""
@@ -102,54 +108,79 @@ class KeyTable:
         return (keys & np.uint64(self._sets - 1)).astype(np.intp)
 
     def _insert(self, keys: U64, ts_ns: I64, rows: Rows, absent: Rows) -> Located:
-        fresh, first, inverse = _distinct(keys[absent])
+        distinct = _distinct(keys.take(absent), self._sets)
+        fresh, first = distinct.keys, distinct.first
         placed = self._places(fresh)
-        ok = np.flatnonzero(placed >= 0)
-        got = placed[ok]
-        overwritten = self.keys[got] != 0
-        self.keys[got] = fresh[ok]
-        self.credit_ns[got] = 0
-        rows[absent] = placed[inverse]
-        taken = absent[rows[absent] >= 0]
-        self.touch(rows[taken], ts_ns[taken])
-        self._used += int(len(got) - overwritten.sum())
-        self._evicted += int(overwritten.sum())
-        self._refused += int(len(fresh) - len(ok))
-        in_time = np.argsort(first[ok], kind="stable")
-        return Located(rows, got[in_time], absent[first[ok][in_time]], got[overwritten])
+        unplaced = (placed < 0).nonzero()[0]
+        rows[absent[distinct.order]] = placed.repeat(distinct.counts)
+        taken, news = absent, np.zeros(len(rows), np.bool_)
+        news[absent[first]] = True
+        if len(unplaced):
+            taken = absent[rows[absent] >= 0]
+            news[absent[first[unplaced]]] = False
+            kept = (placed >= 0).nonzero()[0]
+            placed, fresh = placed[kept], fresh[kept]
+        overwritten = placed[self.keys.take(placed) != 0]
+        self.keys[placed] = fresh
+        self.credit_ns[placed] = 0
+        self._rank.reshape(-1)[rows[taken]] = ts_ns[taken]
+        self._used += len(placed) - len(overwritten)
+        self._evicted += len(overwritten)
+        self._refused += len(unplaced)
+        new_first = news.nonzero()[0]
+        return Located(rows, rows[new_first], new_first, overwritten)
 
     def _places(self, fresh: U64) -> Rows:
-        """Return a row for each of the distinct new keys: the r-th lowest rank of its set for the r-th key."""
+        """Return a row for each of the distinct new keys, which are in order of their sets, -1 where there is none.
+
+        The r-th key of a set gets the row of the r-th lowest rank.
+        """
         sets = self._set_of(fresh)
-        groups = group(sets)
-        order, ordered = groups.order, sets[groups.order]
-        turn = np.arange(len(order)) - np.repeat(groups.starts, groups.counts)
-        places: npt.NDArray[np.intp] = np.full(len(fresh), -1, np.intp)
-        fits = turn < WAYS
-        ranks, nth = self._rank[ordered[fits]], turn[fits]
-        way = ranks.argmin(axis=1)
-        later = np.flatnonzero(nth)
-        way[later] = np.argsort(ranks[later], axis=1, kind="stable")[np.arange(len(later)), nth[later]]
-        places[order[fits]] = ordered[fits] * WAYS + way
+        ranks = self._rank.take(sets, axis=0)
+        places = sets * WAYS
+        places += ranks.argmin(axis=1)
+        starts = runs(sets)
+        if len(starts) == len(sets):
+            return places
+        nth = np.arange(len(sets))
+        nth -= starts.repeat(lengths(starts, len(sets)))
+        later = ((nth > 0) & (nth < WAYS)).nonzero()[0]
+        by_rank = np.argsort(ranks[later], axis=1, kind="stable")
+        places[later] = sets[later] * WAYS + by_rank[np.arange(len(later)), nth[later]]
+        places[nth >= WAYS] = -1
         return places
 
 
-def _distinct(keys: U64) -> tuple[U64, Rows, Rows]:
-    """Return the distinct keys, the index of the first of each, and which of them each key is.
+@dataclass(frozen=True, slots=True)
+class _Distinct:
+    """Distinct keys, in order of their sets."""
 
-    Key and index are packed into one word and sorted, which is several times faster than an index sort. The
-    low bits that give way to the index are compared afterwards; where they matter, the slow way is taken.
+    keys: U64
+    first: Rows
+    """Index of the first of each."""
+    order: Rows
+    """Indices of all keys, equal ones together."""
+    counts: Rows
+    """How often each key comes."""
+
+
+def _distinct(keys: U64, sets: int) -> _Distinct:
+    """Return the distinct of the `keys` of a table of so many `sets`.
+
+    Set, the rest of the key, and index are packed into one word and sorted, which is several times faster than
+    an index sort. The low bits of the key's rest that give way to the index are compared afterwards; where they
+    matter, the slow way is taken.
     """
-    bits = np.uint64(max(1, (len(keys) - 1).bit_length()))
-    packed = (keys >> bits << bits) | np.arange(len(keys), dtype=np.uint64)
+    set_bits, bits = np.uint64(sets.bit_length() - 1), np.uint64(max(1, (len(keys) - 1).bit_length()))
+    turned = keys >> set_bits
+    if set_bits:
+        turned |= keys << (np.uint64(64) - set_bits)
+    packed = turned >> bits << bits
+    packed |= np.arange(len(keys), dtype=np.uint64)
     packed.sort()
-    order = (packed & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.intp)
-    ordered = keys[order]
-    differs = ordered[1:] != ordered[:-1]
-    if (differs & (packed[1:] >> bits == packed[:-1] >> bits)).any():
-        fresh, first, back = np.unique(keys, return_index=True, return_inverse=True)
-        return fresh, first, back
-    edges = np.concatenate(([True], differs))
-    inverse = np.empty(len(keys), np.intp)
-    inverse[order] = np.cumsum(edges) - 1
-    return ordered[edges], order[edges], inverse
+    order = (packed & ((np.uint64(1) << bits) - np.uint64(1))).view(np.intp)
+    starts = runs(keys.take(order))
+    if len(starts) != len(runs(packed >> bits)):
+        order = np.argsort(turned, kind="stable")
+        starts = runs(keys.take(order))
+    return _Distinct(keys[order[starts]], order[starts], order, lengths(starts, len(keys)))

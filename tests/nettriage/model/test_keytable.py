@@ -47,6 +47,20 @@ def test_new_keys_are_told_in_order_of_appearance() -> None:
     assert found.rows[0] == found.rows[2]
 
 
+@pytest.mark.parametrize("step", [1, 2])
+def test_new_keys_of_a_set_that_differ_only_in_few_bits_are_told_apart(step: int) -> None:
+    """Keys that are alike but for the bits that the sort needs for their index get a row each, equal ones the same."""
+    table = KeyTable("t", 1024)
+    alike = keys_of_set(table, WAYS)[::step]
+    keys = np.concatenate((alike, alike[::-1], np.tile(alike, 20)))
+
+    found = table.locate(keys, at(0, len(keys)))
+
+    assert found.new_first.tolist() == list(range(len(alike)))
+    assert len(set(found.new_rows.tolist())) == len(alike)
+    assert (table.keys[found.rows] == keys).all()
+
+
 def test_the_longest_untouched_row_gives_way() -> None:
     """In a full set the row that was touched longest ago is given to the new key."""
     table = KeyTable("t", 64)
