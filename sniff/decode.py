@@ -6,14 +6,14 @@ from dataclasses import fields
 
 import numpy as np
 
-from nettriage.model.batch import Flaw, PacketBatch, Quoted, RawBatch
+from nettriage.model.batch import Flaw, Outer, PacketBatch, Quoted, RawBatch
 from nettriage.model.columns import Rows
 from sniff.decode_icmp import ICMP, ICMPV6, read_icmp, read_icmpv6
 from sniff.decode_ip import to_transport
 from sniff.decode_l4 import READERS, read_other
 from sniff.decode_link import LINK_TYPES, to_network
 from sniff.decode_tunnel import open_tunnels
-from sniff.descent import DEPTH_MAX, Descent, Layer, no_quotes
+from sniff.descent import DEPTH_MAX, Descent, Layer, no_outer, no_quotes
 
 
 def decode(raw: RawBatch) -> PacketBatch:
@@ -34,6 +34,7 @@ def decode(raw: RawBatch) -> PacketBatch:
         _to_payload(state, rows)
         rows = open_tunnels(state, rows)
     state.out.quoted = _joined(state.quotes)
+    state.out.outer = _carriers(state)
     return state.out
 
 
@@ -58,3 +59,14 @@ def _joined(quotes: list[Quoted]) -> Quoted:
     columns = [np.concatenate([getattr(part, item.name) for part in quotes]) for item in fields(Quoted)]
     order = np.argsort(columns[0], kind="stable")
     return Quoted(*(column[order] for column in columns))
+
+
+def _carriers(state: Descent) -> Outer:
+    """Return the carriers of the packets that proved sound inside; a row of depth d lies in the first d of them."""
+    if not state.outers:
+        return no_outer()
+    depth = np.repeat(np.arange(1, len(state.outers) + 1), [len(part.row) for part in state.outers])
+    columns = [np.concatenate([getattr(part, item.name) for part in state.outers]) for item in fields(Outer)]
+    sound = np.flatnonzero(depth <= state.out.depth[columns[0]])
+    order = sound[np.argsort(columns[0][sound], kind="stable")]
+    return Outer(*(column[order] for column in columns))

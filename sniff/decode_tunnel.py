@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from nettriage.model.batch import Flaw, Tunnel
+from nettriage.model.batch import Flaw, Outer, Tunnel
 from nettriage.model.columns import Rows
 from sniff.decode_l4 import UDP
 from sniff.decode_link import BY_CARRIED_TYPE
@@ -39,13 +39,25 @@ def open_tunnels(state: Descent, rows: Rows) -> Rows:
     state.layer[rows] = Layer.NONE
     state.end[rows] = out.payload_at[rows] + out.payload_cap[rows]
     state.wire_end[rows] = out.payload_at[rows] + out.payload_len[rows]
+    above = state.tunnel[rows]
+    state.tunnel[rows] = 0
     for number in np.flatnonzero(np.bincount(opener)):
         _OPENERS[number](state, rows[opener == number])
     opened = np.asarray(rows[state.layer[rows] != Layer.NONE])
+    if state.depth <= DEPTH_MAX:
+        _note_carriers(state, opened)
+    state.tunnel[rows] |= above
     if state.depth > DEPTH_MAX:
         state.refuse(opened, Flaw.TOO_DEEP)
         return opened[:0]
     return opened
+
+
+def _note_carriers(state: Descent, rows: Rows) -> None:
+    """Note the endpoints of the tunnels just opened, before their inside takes the place of their addresses."""
+    out = state.out
+    ends = (column[rows] for column in (out.src_hi, out.src_lo, out.dst_hi, out.dst_lo))
+    state.outers.append(Outer(rows.astype(np.int64), *ends, state.tunnel[rows]))
 
 
 def _open_nothing(state: Descent, rows: Rows) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nettriage.model.batch import NO_PROTO, NO_VLAN, Flaw, PacketBatch, Quoted, RawBatch, Tunnel
+from nettriage.model.batch import NO_PROTO, NO_VLAN, Flaw, Outer, PacketBatch, Quoted, RawBatch, Tunnel
 from nettriage.model.columns import I32, I64, U64, Rows
 
 DEPTH_MAX = 4
@@ -67,6 +67,8 @@ class Descent:
     vlan: I32
     tunnel: npt.NDArray[np.uint16]
     quotes: list[Quoted]
+    outers: list[Outer]
+    """Carriers of the rows that went into a tunnel, one entry for each depth, outermost first."""
     depth: int = 0
 
     @classmethod
@@ -77,7 +79,7 @@ class Descent:
         at = raw.offset.astype(np.int64)
         kinds = np.full(n, layer, np.uint8)
         ends = at + raw.cap_len, at + raw.wire_len
-        return cls(out, at, *ends, kinds, out.src_mac, out.dst_mac, out.vlan, np.zeros(n, np.uint16), [])
+        return cls(out, at, *ends, kinds, out.src_mac, out.dst_mac, out.vlan, np.zeros(n, np.uint16), [], [])
 
     @property
     def data(self) -> npt.NDArray[np.uint8]:
@@ -168,7 +170,7 @@ def empty_columns(raw: RawBatch) -> PacketBatch:
         dst_port=zeros(u2), icmp_type=zeros(u1), icmp_code=zeros(u1), tcp_flags=zeros(u2), seq=zeros(u4),
         ack=zeros(u4), window=zeros(u2), l4_at=zeros(i8), payload_at=zeros(i8), payload_len=zeros(i4),
         payload_cap=zeros(i4), tunnel=zeros(u2), depth=zeros(u1), flaw=zeros(u4), duplicate=zeros(np.bool_),
-        quoted=no_quotes(),
+        quoted=no_quotes(), outer=no_outer(),
     )  # fmt: skip
 
 
@@ -176,3 +178,9 @@ def no_quotes() -> Quoted:
     """Return the quotes of a batch that quotes nothing."""
     u8, u2 = np.zeros(0, np.uint64), np.zeros(0, np.uint16)
     return Quoted(np.zeros(0, np.int64), u8, u8, u8, u8, u2, u2, u2)
+
+
+def no_outer() -> Outer:
+    """Return the carriers of a batch in which no tunnel was opened."""
+    u8 = np.zeros(0, np.uint64)
+    return Outer(np.zeros(0, np.int64), u8, u8, u8, u8, np.zeros(0, np.uint16))

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from nettriage.model.batch import PacketBatch, Quoted, RawBatch
+from nettriage.model.batch import Outer, PacketBatch, Quoted, RawBatch
 from nettriage.model.columns import I32, Rows
 from nettriage.model.slices import ContactEvents, DnsColumns, FlowEnds, Resumes, Slice
 from nettriage.model.tables import U8, Tables
@@ -33,6 +33,7 @@ def no_packets() -> PacketBatch:
         ack=none.astype(np.uint32), window=port, l4_at=none, payload_at=none, payload_len=small, payload_cap=small,
         tunnel=port, depth=byte, flaw=none.astype(np.uint32), duplicate=none.astype(np.bool_),
         quoted=Quoted(none, words, words, words, words, port, port, port),
+        outer=Outer(none, words, words, words, words, port),
     )  # fmt: skip
 
 

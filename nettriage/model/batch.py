@@ -153,6 +153,23 @@ class Quoted:
 
 
 @dataclass(slots=True)
+class Outer:
+    """Endpoints of the tunnels that were opened: who carried what `PacketBatch` describes.
+
+    Sparse: one row for each tunnel around a packet, so a packet in two tunnels has two rows.
+    """
+
+    row: npt.NDArray[np.int64]
+    """`i8 [k]`, row of the batch, ascending; of one packet the outermost tunnel first."""
+    src_hi: npt.NDArray[np.uint64]
+    src_lo: npt.NDArray[np.uint64]
+    dst_hi: npt.NDArray[np.uint64]
+    dst_lo: npt.NDArray[np.uint64]
+    tunnel: npt.NDArray[np.uint16]
+    """`u2 [k]`, bits of `Tunnel` of this one tunnel (MPLS inside GRE is one, and has both)."""
+
+
+@dataclass(slots=True)
 class PacketBatch:
     """Decoded packets, one row each, of the innermost IP (or ARP) layer.
 
@@ -221,6 +238,7 @@ class PacketBatch:
     duplicate: npt.NDArray[np.bool_]
     """Whether the mirror delivered this packet before; state and detectors skip such rows."""
     quoted: Quoted
+    outer: Outer
 
     def __len__(self) -> int:
         return len(self.ts_ns)

@@ -245,3 +245,29 @@ def test_the_raw_batch_is_left_alone():
 
     assert raw.vlan.tolist() == [5]
     assert not np.shares_memory(batch.payload_at, raw.offset)
+
+
+@pytest.mark.parametrize(
+    ("name", "carriers"),
+    [
+        ("gre ipv4", [(A4, B4, Tunnel.GRE)]),
+        ("erspan 2", [(A4, B4, Tunnel.ERSPAN)]),
+        ("vxlan at 8472 over ipv6", [(A6, B6, Tunnel.VXLAN)]),
+        ("teredo", [(A4, B4, Tunnel.TEREDO)]),
+        ("vxlan in gre", [(A4, B4, Tunnel.GRE), ("10.9.0.1", "10.9.0.2", Tunnel.VXLAN)]),
+        ("erspan of lldp", []),
+        ("not vxlan", []),
+    ],
+)
+def test_the_endpoints_of_every_tunnel_around_a_packet_are_kept(name, carriers):
+    """Each opened tunnel gives one row with its own endpoints, the outermost first; what stays closed gives none."""
+    link_type, packet = EVERY[name]
+    outer = decode(raw_batch([packet, packet], link_type)).outer
+    rows = [
+        (to_text(int(outer.src_hi[at]), int(outer.src_lo[at])), to_text(int(outer.dst_hi[at]), int(outer.dst_lo[at])),
+         outer.tunnel[at])
+        for at in range(len(outer.row))
+    ]  # fmt: skip
+
+    assert rows == carriers * 2
+    assert outer.row.tolist() == [0] * len(carriers) + [1] * len(carriers)
