@@ -56,8 +56,12 @@ def open_tunnels(state: Descent, rows: Rows) -> Rows:
 def _note_carriers(state: Descent, rows: Rows) -> None:
     """Note the endpoints of the tunnels just opened, before their inside takes the place of their addresses."""
     out = state.out
-    ends = (column[rows] for column in (out.src_hi, out.src_lo, out.dst_hi, out.dst_lo))
-    state.outers.append(Outer(rows.astype(np.int64), *ends, state.tunnel[rows]))
+    state.outers.append(
+        Outer(
+            rows.astype(np.int64), out.src_hi[rows], out.src_lo[rows], out.dst_hi[rows], out.dst_lo[rows],
+            state.tunnel[rows],
+        )
+    )  # fmt: skip
 
 
 def _open_nothing(state: Descent, rows: Rows) -> None:
