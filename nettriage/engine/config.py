@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import msgspec
 
-from nettriage.model.addresses import AddressSet
+from nettriage.model.addresses import AddressPairs, AddressSet
 from nettriage.model.detector import Detector
 from nettriage.model.site import Site
 from nettriage.settings.effective import Settings
@@ -22,6 +22,8 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True):
     proxies: tuple[str, ...] = ()
     bastions: tuple[str, ...] = ()
     load_balancers: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
     tunnel_domains: tuple[str, ...] = ()
 
     def site(self, mixer_secret: int) -> Site:
@@ -32,6 +34,8 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True):
             proxies=AddressSet(self.proxies),
             bastions=AddressSet(self.bastions),
             load_balancers=AddressSet(self.load_balancers),
+            gateways=AddressSet(self.gateways),
+            allow=AddressPairs(self.allow),
             tunnel_domains=frozenset(self.tunnel_domains),
             mixer_secret=mixer_secret,
         )
@@ -80,6 +84,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
                 proxies=net.proxies,
                 bastions=net.bastions,
                 load_balancers=net.load_balancers,
+                gateways=net.gateways,
+                allow=net.allow,
                 tunnel_domains=net.tunnel_domains,
             ),
             tunings={kind: asdict(tuning) for kind, tuning in settings.tunings.items()},

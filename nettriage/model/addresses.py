@@ -66,6 +66,33 @@ class AddressSet:
         return np.where(is_v4, _inside(self._v4, low), _inside(self._v6, high))
 
 
+PAIR_MARK = "<->"
+"""Stands between the two networks of a pair."""
+
+
+class AddressPairs:
+    """Pairs of networks, whichever side is asked for first."""
+
+    def __init__(self, pairs: Iterable[str]) -> None:
+        """Read texts such as ``10.0.1.11 <-> 192.0.2.0/24``; raises ValueError naming the one that is no pair."""
+        self.texts = list(pairs)
+        self._pairs = [self._parsed(text) for text in self.texts]
+
+    @staticmethod
+    def _parsed(text: str) -> tuple[AddressSet, AddressSet]:
+        one, mark, other = text.partition(PAIR_MARK)
+        if not mark:
+            raise ValueError(f"{text!r} is not a pair such as 10.0.1.11 {PAIR_MARK} 192.0.2.0/24")
+        return AddressSet([one.strip()]), AddressSet([other.strip()])
+
+    def between(self, one: tuple[int, int], other: tuple[int, int]) -> str:
+        """Return the text of the first pair that joins two addresses, empty where none does."""
+        for text, (left, right) in zip(self.texts, self._pairs, strict=True):
+            if (one in left and other in right) or (other in left and one in right):
+                return text
+        return ""
+
+
 def _network(text: str) -> netaddr.IPNetwork:
     try:
         return netaddr.IPNetwork(text)

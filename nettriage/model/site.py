@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nettriage.model.addresses import AddressSet
+from nettriage.model.addresses import AddressPairs, AddressSet
 
 HOME_NET_DEFAULT = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10")
 """RFC 1918, RFC 3927, RFC 4193 and RFC 4291 link-local."""
@@ -23,6 +23,10 @@ class Site:
     """Hosts through which administrators work."""
     load_balancers: AddressSet = field(default_factory=lambda: AddressSet(()))
     """Hosts that relay by design."""
+    gateways: AddressSet = field(default_factory=lambda: AddressSet(()))
+    """Hosts at which VPNs and tunnels may end."""
+    allow: AddressPairs = field(default_factory=lambda: AddressPairs(()))
+    """Pairs of networks between which relays, proxies and tunnels are known and harmless."""
     tunnel_domains: frozenset[str] = frozenset()
     """Registered domains whose long names are known and harmless, in lower case."""
     mixer_secret: int = 0

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from nettriage.model.alert import SEVERITIES, Severity
 from nettriage.model.site import HOME_NET_DEFAULT
-from nettriage.settings.shapes import Domains, Networks, Number, Shape, Switch, Text
+from nettriage.settings.shapes import Domains, NetworkPairs, Networks, Number, Shape, Switch, Text
 
 T = TypeVar("T", bool, int, str, Severity, tuple[str, ...])
 
@@ -30,6 +30,12 @@ class Network:
     proxies: tuple[str, ...] = setting((), Networks(), why="hosts that may serve a proxy")
     bastions: tuple[str, ...] = setting((), Networks(), why="hosts through which administrators work")
     load_balancers: tuple[str, ...] = setting((), Networks(), why="hosts that relay by design")
+    gateways: tuple[str, ...] = setting((), Networks(), why="hosts at which VPNs and tunnels may end")
+    allow: tuple[str, ...] = setting(
+        (),
+        NetworkPairs(),
+        why="pairs of networks between which relays, proxies and tunnels are known: they are shown, lowered",
+    )
     tunnel_domains: tuple[str, ...] = setting(
         (), Domains(), why="registered domains whose long query names are known and harmless"
     )

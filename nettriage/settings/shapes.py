@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from nettriage.model.addresses import AddressSet
+from nettriage.model.addresses import PAIR_MARK, AddressPairs, AddressSet
 from nettriage.model.errors import nearest
 
 Value = bool | int | float | str | tuple[str, ...]
@@ -137,6 +137,27 @@ class Networks:
     def schema(self) -> dict[str, Any]:
         """Return the list type."""
         return {"type": "array", "items": {"type": "string", "description": "address or CIDR network"}}
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPairs:
+    """A list of pairs of networks."""
+
+    unit: str = ""
+
+    def check(self, value: object) -> Value:
+        """Return the texts, each of which is a pair."""
+        texts = _texts(value, f"pairs such as 10.0.1.11 {PAIR_MARK} 192.0.2.0/24")
+        AddressPairs(texts)
+        return texts
+
+    def parse(self, text: str) -> Value:
+        """Return the pairs of a comma-separated list."""
+        return self.check(_split(text))
+
+    def schema(self) -> dict[str, Any]:
+        """Return the list type."""
+        return {"type": "array", "items": {"type": "string", "description": f"NETWORK {PAIR_MARK} NETWORK"}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nettriage.model.addresses import AddressSet, mac_text, to_text, to_words
+from nettriage.model.addresses import AddressPairs, AddressSet, mac_text, to_text, to_words
 
 
 @given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6).filter(lambda address: address.ipv4_mapped is None)))
@@ -51,3 +51,13 @@ def test_a_wrong_network_is_named() -> None:
 def test_mac_text() -> None:
     """A MAC is written in lower case with colons."""
     assert mac_text(0x0002_AB00_00FF) == "00:02:ab:00:00:ff"
+
+
+def test_a_pair_joins_its_networks_from_either_side():
+    """A declared pair is found whichever of its two networks is named first, and joins nothing else."""
+    pairs = AddressPairs(["10.0.1.0/24 <-> 192.0.2.7", "fd00::/64<->fd01::/64"])
+    inside, outside, other = to_words("10.0.1.9"), to_words("192.0.2.7"), to_words("192.0.2.8")
+
+    assert pairs.between(inside, outside) == pairs.between(outside, inside) == "10.0.1.0/24 <-> 192.0.2.7"
+    assert pairs.between(to_words("fd01::5"), to_words("fd00::6")) == "fd00::/64<->fd01::/64"
+    assert pairs.between(inside, other) == pairs.between(inside, inside) == ""

@@ -92,6 +92,8 @@ def test_config_variable_names_a_file(catalogue, tmp_path):
         ("[detectors.vertical-scan]\nwindow_s = nan", "window_s = nan s is outside"),
         ("[network]\nhome_net = ['10.0.0.0/33']", "home_net '10.0.0.0/33' is not a network"),
         ("[network]\nhome_net = '10.0.0.0/8'", "home_net must be a list of networks"),
+        ("[network]\nallow = ['10.0.0.1']", "allow '10.0.0.1' is not a pair such as 10.0.1.11 <-> 192.0.2.0/24"),
+        ("[network]\nallow = ['10.0.0.1 <-> x']", "allow 'x' is not a network"),
         ("[network]\ntunnel_domains = ['a b']", "tunnel_domains 'a b' is not a domain"),
         ("[output]\nmin_severity = 'hihg'", "not 'hihg' (did you mean high?)"),
         ("[screen]\ntheme = \"a\\u001bb\"", "theme must be one line of text"),
