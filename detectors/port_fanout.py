@@ -31,7 +31,7 @@ from detectors._kit.legs import rfc3339
 from detectors._kit.reasons import counted, title
 from nettriage.model.addresses import to_text
 from nettriage.model.alert import Attack, BenignCheck, Findings, Observation
-from nettriage.model.columns import Mixer
+from nettriage.model.columns import I64, Mixer, Rows
 from nettriage.model.detector import Card, Detector, Example, Frames
 from nettriage.model.finding import Endpoint, Finding
 from nettriage.model.health import Gauge
@@ -108,17 +108,12 @@ class PortFanout(Detector):
 
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:  # noqa: ARG002 - needs no tables
         """Return sources that became wide, wider, or narrow again."""
-        rows = self._fanout.take_dirty()
-        rows = rows[self._fanout.attempts(rows, now_ns) > self.tuning.ports]
+        rows, ports = self._fanout.wide(self._fanout.take_dirty(), now_ns, self.tuning.ports)
         findings = self._narrowed(now_ns)
-        touched = self._fanout.touched(rows, now_ns)
-        wide = np.flatnonzero(touched.ports > self.tuning.ports)
-        for at in wide[np.argsort(-touched.ports[wide], kind="stable")].tolist():
-            if len(findings) == FINDINGS_A_TICK:
-                break
-            finding = self._grown(touched, at)
-            if finding is not None:
-                findings.append(finding)
+        grown = self._grown(rows, ports, FINDINGS_A_TICK - len(findings))
+        if len(grown):
+            touched = self._fanout.touched(grown, now_ns)
+            findings += [self._tell(touched, at) for at in range(len(grown))]
         return findings
 
     def gauges(self) -> dict[str, Gauge]:
@@ -142,14 +137,23 @@ class PortFanout(Detector):
             bin_sources=self._fanout.bin_sources(now_ns),
         )
 
-    def _grown(self, touched: Touched, at: int) -> Finding | None:
-        key, ports = self._fanout.key(int(touched.row[at])), int(touched.ports[at])
-        told = self._told.get(key)
-        if told is not None and ports < _GROWTH * told.port_count:
-            return None
-        if told is None and len(self._told) == INCIDENTS:
-            self._untold += 1
-            return None
+    def _grown(self, rows: Rows, ports: I64, limit: int) -> Rows:
+        """Return at most `limit` of the wide rows, those with an incident that grew or that still has room."""
+        grown: list[int] = []
+        room = INCIDENTS - len(self._told)
+        for row, now in zip(rows.tolist(), ports.tolist(), strict=True):
+            if len(grown) == limit:
+                break
+            told = self._told.get(self._fanout.key(row))
+            if told is None and not room:
+                self._untold += 1
+            elif told is None or now >= _GROWTH * told.port_count:
+                room -= told is None
+                grown.append(row)
+        return np.array(grown, np.intp)
+
+    def _tell(self, touched: Touched, at: int) -> Finding:
+        key = self._fanout.key(int(touched.row[at]))
         self._told[key] = self._finding(key, touched, at)
         return self._told[key]
 

@@ -25,7 +25,7 @@ class AbsentNeighbours:
         """Make an empty table."""
         self._table = KeyTable("askers", sources)
         self._ring = SlotRing(sources, STEPS, STEP_NS)
-        self._silent: npt.NDArray[np.int32] = np.zeros(sources * STEPS, np.int32)
+        self._silent: npt.NDArray[np.int32] = np.zeros(self._ring.lines, np.int32)
 
     @property
     def gauge(self) -> Gauge:
@@ -55,13 +55,10 @@ class AbsentNeighbours:
         row = self._table.find(np.array([source], np.uint64))
         if row[0] < 0:
             return 0
-        slots, stale = self._ring.window(row, now_ns)
-        self._silent[stale] = 0
-        return int(self._silent[slots].sum())
+        return int(self._silent[self._ring.live(row, now_ns)].sum())
 
     def askers(self, floor: int, now_ns: int) -> U64:
         """Return the keys of the sources that asked for at least `floor` absent neighbours in the last minute."""
         rows = self._table.rows_in_use()
-        slots, stale = self._ring.window(rows, now_ns)
-        self._silent[stale] = 0
-        return np.asarray(self._table.keys[rows[self._silent[slots].sum(axis=1) >= floor]])
+        silent = self._silent[self._ring.live(rows, now_ns)].sum(axis=1)
+        return np.asarray(self._table.keys[rows[silent >= floor]])

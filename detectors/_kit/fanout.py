@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors._kit.distinct import DistinctCounters
+from detectors._kit.scancontacts import has_ports, is_failure
 from detectors._kit.window import SlotRing
 from nettriage.model.columns import I64, U64, Mixer, Rows
 from nettriage.model.health import Gauge
@@ -18,7 +19,6 @@ from nettriage.model.slices import ContactEvents, Outcome
 STEPS = 12
 """Steps of the window: the window moves by one of them at a time."""
 _FAILED, _SETTLED, _OPEN = range(3)
-_TCP, _UDP, _SCTP = 6, 17, 132
 
 
 def _bins() -> npt.NDArray[np.uint8]:
@@ -62,11 +62,13 @@ class FanoutTable:
         self._ring = SlotRing(sources, STEPS, int(window_s * 1e9) // STEPS)
         self._table = KeyTable("fan-out", sources)
         self._addr: U64 = np.zeros((sources, 2), np.uint64)
-        self._times: I64 = np.zeros((sources, 2), np.int64)
-        self._ports = DistinctCounters(sources * STEPS)
-        self._hosts = DistinctCounters(sources * STEPS)
-        self._cells: npt.NDArray[np.uint32] = np.zeros((sources * STEPS, len(PORT_BINS)), np.uint32)
-        self._outcomes: npt.NDArray[np.uint32] = np.zeros((sources * STEPS, 3), np.uint32)
+        self._first_ns: I64 = np.zeros(sources, np.int64)
+        self._last_ns: I64 = np.zeros(sources, np.int64)
+        lines = self._ring.lines
+        self._ports = DistinctCounters(lines)
+        self._hosts = DistinctCounters(lines)
+        self._cells: npt.NDArray[np.uint32] = np.zeros((lines, len(PORT_BINS)), np.uint32)
+        self._outcomes: npt.NDArray[np.uint32] = np.zeros((lines, 3), np.uint32)
         self._dirty: npt.NDArray[np.bool_] = np.zeros(sources, np.bool_)
 
     @property
@@ -77,7 +79,7 @@ class FanoutTable:
     @property
     def nbytes(self) -> int:
         """Memory of the table, in bytes."""
-        arrays = (self._addr, self._times, self._cells, self._outcomes, self._dirty)
+        arrays = (self._addr, self._first_ns, self._last_ns, self._cells, self._outcomes, self._dirty)
         counters = self._ports.nbytes + self._hosts.nbytes
         return self._table.capacity * 24 + self._ring.nbytes + counters + sum(array.nbytes for array in arrays)
 
@@ -94,8 +96,9 @@ class FanoutTable:
         """Count the contacts of the slice for the sources that made them."""
         if not len(events):
             return
-        wanted = np.isin(events.proto, (_TCP, _UDP, _SCTP)) & ~events.multicast & (events.src_key != 0)
-        at = np.flatnonzero(wanted & (events.sure | (events.outcome != Outcome.ATTEMPT)))
+        made = events.outcome == Outcome.ATTEMPT
+        wanted = has_ports(events.proto) & ~events.multicast & (events.src_key != 0)
+        at = np.flatnonzero(wanted & (events.sure | ~made))
         if not len(at):
             return
         located = self._table.locate(events.src_key[at], events.ts_ns[at])
@@ -104,11 +107,10 @@ class FanoutTable:
         at, rows = at[placed], located.rows[placed]
         slots, stale = self._ring.enter(rows, events.ts_ns[at])
         self._empty(stale)
-        tried = (events.outcome[at] == Outcome.ATTEMPT) & (slots >= 0)
-        settled = (events.outcome[at] != Outcome.ATTEMPT) & (slots >= 0)
+        tried, settled = made[at] & (slots >= 0), ~made[at] & (slots >= 0)
         self._count_attempts(slots[tried], events, at[tried])
         self._count_outcomes(slots[settled], events.outcome[at[settled]])
-        np.maximum.at(self._times[:, 1], rows, events.ts_ns[at])
+        np.maximum.at(self._last_ns, rows, events.ts_ns[at])
         self._dirty[rows] = True
 
     def take_dirty(self) -> Rows:
@@ -117,38 +119,41 @@ class FanoutTable:
         self._dirty[rows] = False
         return rows
 
+    def wide(self, rows: Rows, now_ns: int, limit: int) -> tuple[Rows, I64]:
+        """Return those of `rows` that touched more than `limit` ports in the window, widest first, and how many."""
+        slots = self._ring.live(rows, now_ns)
+        maybe = np.flatnonzero(self._ports.may_exceed(slots, limit))
+        ports = self._ports.merged(slots[maybe])
+        order = np.argsort(-ports, kind="stable")[: int((ports > limit).sum())]
+        return rows[maybe[order]], ports[order]
+
     def widest(self, now_ns: int, count: int) -> Rows:
         """Return the rows with the most contacts in the window, at most `count`."""
         rows = self._table.rows_in_use()
-        total = self.attempts(rows, now_ns)
-        rows = rows[np.argsort(-total, kind="stable")[:count]]
-        return rows[self.attempts(rows, now_ns) > 0]
-
-    def attempts(self, rows: Rows, now_ns: int) -> I64:
-        """Return `i8 [n]`, first contacts of each row in the window."""
-        counts: I64 = self._cells[self._window(rows, now_ns)].sum(axis=(1, 2), dtype=np.int64)
-        return counts
+        attempts: I64 = self._cells[self._ring.live(rows, now_ns)].sum(axis=(1, 2), dtype=np.int64)
+        order = np.argsort(-attempts, kind="stable")[:count]
+        return rows[order[attempts[order] > 0]]
 
     def bin_sources(self, now_ns: int) -> list[int]:
         """Return how many sources touched each bin in the window."""
         rows = self._table.rows_in_use()
-        touched = self._cells[self._window(rows, now_ns)].sum(axis=1) > 0
+        touched = self._cells[self._ring.live(rows, now_ns)].any(axis=1)
         return [int(count) for count in touched.sum(axis=0)]
 
     def touched(self, rows: Rows, now_ns: int) -> Touched:
         """Return what the sources in `rows` touched."""
-        slots = self._window(rows, now_ns)
+        slots = self._ring.live(rows, now_ns)
         cells = self._cells[slots].astype(np.int64)
         outcomes = self._outcomes[slots].sum(axis=1, dtype=np.int64)
         return Touched(
             rows, self._addr[rows, 0], self._addr[rows, 1], self._ports.merged(slots), self._hosts.merged(slots),
             cells.sum(axis=1), cells.sum(axis=2), outcomes[:, _FAILED], outcomes[:, _SETTLED], outcomes[:, _OPEN],
-            self._times[rows, 0], self._times[rows, 1],
+            self._first_ns[rows], self._last_ns[rows],
         )  # fmt: skip
 
     def _reset(self, rows: Rows, events: ContactEvents, first: Rows) -> None:
         self._addr[rows, 0], self._addr[rows, 1] = events.src_hi[first], events.src_lo[first]
-        self._times[rows] = events.ts_ns[first][:, None]
+        self._first_ns[rows] = self._last_ns[rows] = events.ts_ns[first]
         self._ring.reset(rows)
 
     def _empty(self, slots: Rows) -> None:
@@ -156,11 +161,6 @@ class FanoutTable:
             counters.clear(slots)
         self._cells[slots] = 0
         self._outcomes[slots] = 0
-
-    def _window(self, rows: Rows, now_ns: int) -> Rows:
-        slots, stale = self._ring.window(rows, now_ns)
-        self._empty(stale)
-        return slots
 
     def _count_attempts(self, slots: Rows, events: ContactEvents, at: Rows) -> None:
         port = events.port[at]
@@ -170,7 +170,7 @@ class FanoutTable:
 
     def _count_outcomes(self, slots: Rows, outcome: npt.NDArray[np.uint8]) -> None:
         flat = self._outcomes.reshape(-1)
-        failed = np.isin(outcome, (Outcome.CLOSED, Outcome.BLOCKED, Outcome.SILENT))
+        failed = is_failure(outcome)
         np.add.at(flat, slots * 3 + _SETTLED, 1)
         np.add.at(flat, slots[failed] * 3 + _FAILED, 1)
         np.add.at(flat, slots[~failed] * 3 + _OPEN, 1)

@@ -70,6 +70,16 @@ class ScanContacts:
         return len(self.ts_ns)
 
 
+def is_failure(outcome: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Return `bool [n]`, whether each outcome is a refusal or a silence."""
+    return np.asarray((outcome == Outcome.CLOSED) | (outcome == Outcome.BLOCKED) | (outcome == Outcome.SILENT))
+
+
+def has_ports(proto: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
+    """Return `bool [n]`, whether each protocol is TCP, UDP or SCTP."""
+    return np.asarray((proto == TCP) | (proto == UDP) | (proto == SCTP))
+
+
 def settled_rows(events: ContactEvents, wanted: npt.NDArray[np.bool_]) -> Rows:
     """Return the rows of wanted contacts between single, known hosts whose outcome came."""
     settled = wanted & (events.outcome != Outcome.ATTEMPT) & ~events.multicast & (events.src_key != 0)
@@ -79,7 +89,7 @@ def settled_rows(events: ContactEvents, wanted: npt.NDArray[np.bool_]) -> Rows:
 def contacts_at(events: ContactEvents, at: Rows) -> ScanContacts:
     """Return settled contacts as scan contacts that weigh nothing yet."""
     outcome = events.outcome[at]
-    failed = (outcome == Outcome.CLOSED) | (outcome == Outcome.BLOCKED) | (outcome == Outcome.SILENT)
+    failed = is_failure(outcome)
     return ScanContacts(
         events.ts_ns[at], outcome, failed, np.zeros(len(at), np.int64),
         events.src_key[at], events.dst_key[at], events.src_hi[at], events.src_lo[at], events.dst_hi[at],
@@ -102,7 +112,7 @@ class Evidence:
         """Return the settled TCP, UDP and SCTP contacts with single hosts, or None where there are none."""
         if not len(events):
             return None
-        at = settled_rows(events, np.isin(events.proto, (TCP, UDP, SCTP)))
+        at = settled_rows(events, has_ports(events.proto))
         if not len(at):
             return None
         contacts = contacts_at(events, at)

@@ -57,7 +57,7 @@ class VictimTable:
         self._mixer = mixer
         self._table = KeyTable("victims", victims)
         self._ring = SlotRing(victims, STEPS, int(window_s * 5e8))
-        lines = victims * STEPS
+        lines = self._ring.lines
         self._addr: U64 = np.zeros((victims, 2), np.uint64)
         self._proto: npt.NDArray[np.uint16] = np.zeros(victims, np.uint16)
         self._total: I64 = np.zeros(victims, np.int64)
@@ -103,8 +103,7 @@ class VictimTable:
     def loads(self, now_ns: int, floor: int, tables: Tables) -> list[Load]:
         """Return the victims with at least `floor` new flows in the window, heaviest first."""
         rows = self._table.rows_in_use()
-        slots, stale = self._ring.window(rows, now_ns)
-        self._empty(stale)
+        slots = self._ring.live(rows, now_ns)
         flows = self._flows[slots].sum(axis=1)
         heavy = np.flatnonzero(flows >= floor)
         order = heavy[np.argsort(-flows[heavy], kind="stable")]

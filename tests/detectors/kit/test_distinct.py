@@ -39,6 +39,36 @@ def test_cuts_change_nothing():
     assert whole.count(np.arange(4)).tolist() == parts.count(np.arange(4)).tolist()
 
 
+def test_union_of_few_and_many_is_that_of_one_counter():
+    """Keys divided over a counter of few and one of many count as if one counter had seen them all."""
+    counters = DistinctCounters(3)
+    keys = MIX(np.arange(300, dtype=np.uint64))
+    counters.add(np.repeat([0, 1], [5, 295]), keys)
+    counters.add(np.full(300, 2), keys)
+
+    assert counters.merged(np.array([[0, 1]])).tolist() == counters.count(np.array([2])).tolist()
+
+
+def test_cleared_row_of_many_starts_anew():
+    """What a cleared row of many keys had seen shows neither in a small nor in a large count."""
+    counters, fresh = DistinctCounters(1), DistinctCounters(1)
+    counters.add(np.zeros(5_000, np.intp), MIX(np.arange(5_000, dtype=np.uint64)))
+    counters.clear(np.array([0]))
+    keys = MIX(np.arange(9_000, 9_040, dtype=np.uint64))
+    for counter in (counters, fresh):
+        counter.add(np.zeros(40, np.intp), keys)
+
+    assert counters.count(np.array([0])).tolist() == fresh.count(np.array([0])).tolist()
+
+
+def test_few_keys_surely_do_not_exceed():
+    """A union that holds no more keys than the limit may not exceed it; one of many always may."""
+    counters = DistinctCounters(3)
+    counters.add(np.repeat([0, 1], [5, 100]), MIX(np.arange(105, dtype=np.uint64)))
+
+    assert counters.may_exceed(np.array([[0, 2], [1, 2]]), 5).tolist() == [False, True]
+
+
 def test_union_counts_once():
     """A key in two counters counts once in their union."""
     counters = DistinctCounters(2)

@@ -18,8 +18,8 @@ def test_events_of_one_step_share_a_slot():
     """Two events of one row in one step have one slot, which is stale only at the first."""
     ring = SlotRing(2, 3, 10)
 
-    assert enter(ring, (1, 5), (1, 9)) == ([3, 3], [3])
-    assert enter(ring, (1, 7)) == ([3], [])
+    assert enter(ring, (1, 5), (1, 9)) == ([1, 1], [1, 1])
+    assert enter(ring, (1, 7)) == ([1], [])
 
 
 def test_slot_is_used_again_after_a_turn():
@@ -31,20 +31,18 @@ def test_slot_is_used_again_after_a_turn():
     assert enter(ring, (0, 5)) == ([-1], [])
 
 
-def test_window_names_what_left_it():
-    """Seen from later, slots of steps before the window are stale, in the order of their steps."""
+def test_slots_that_left_the_window_are_the_empty_line():
+    """Seen from later, slots are in the order of their steps, and those of steps before the window are -1."""
     ring = SlotRing(2, 3, 10)
     enter(ring, (0, 5), (0, 15), (0, 25))
-    slots, stale = ring.window(ROWS, 35)
 
-    assert slots.tolist() == [[1, 2, 0], [4, 5, 3]]
-    assert stale.tolist() == [0, 4, 5, 3]
+    assert ring.live(ROWS, 35).tolist() == [[2, 4, -1], [-1, -1, -1]]
 
 
 def test_row_that_is_reset_has_no_past():
-    """All slots of a row that was given to another key are stale."""
+    """No slot of a row that was given to another key is live."""
     ring = SlotRing(2, 3, 10)
     enter(ring, (0, 5), (0, 15))
     ring.reset(np.array([0]))
 
-    assert ring.window(np.array([0]), 15)[1].tolist() == [2, 0, 1]
+    assert ring.live(np.array([0]), 15).tolist() == [[-1, -1, -1]]
