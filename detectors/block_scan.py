@@ -32,6 +32,7 @@ from detectors._kit.reasons import counted, duration, listed, port_ranges, proto
 from detectors._kit.results import ANSWERED, FAILED, Cells
 from detectors._kit.scan import ScanDetector, ScanTuning, Words
 from detectors._kit.scancontacts import ScanContacts
+from detectors._kit.tools.book import TCP_SCANNERS, Family
 from detectors._kit.verdict import Standing, failed_share
 from nettriage.model.addresses import to_text
 from nettriage.model.alert import Attack
@@ -92,7 +93,8 @@ class BlockScan(ScanDetector):
     )
     tuning_type: ClassVar[type[Tuning]] = BlockScanTuning
     tuning: BlockScanTuning
-    reads: ClassVar[frozenset[str]] = frozenset({"contacts"})
+    tools: ClassVar[Family | None] = TCP_SCANNERS
+    reads: ClassVar[frozenset[str]] = TCP_SCANNERS.reads
     examples: ClassVar[tuple[Example, ...]] = (
         Example("six ports on eight hosts", _grid, fires=True, subject="10.0.0.5"),
         Example("a desk that uses nine servers", _desk, fires=False),

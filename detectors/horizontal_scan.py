@@ -36,6 +36,7 @@ from detectors._kit.reasons import counted, duration, listed, protocol_name, rat
 from detectors._kit.results import ANSWERED, FAILED
 from detectors._kit.scan import ScanDetector, ScanTuning, Words
 from detectors._kit.scancontacts import ScanContacts
+from detectors._kit.tools.book import TCP_SCANNERS, Family
 from detectors._kit.verdict import Standing, failed_share
 from nettriage.model.addresses import to_text
 from nettriage.model.alert import Attack
@@ -120,7 +121,8 @@ class HorizontalScan(ScanDetector):
     )
     tuning_type: ClassVar[type[Tuning]] = HorizontalScanTuning
     tuning: HorizontalScanTuning
-    reads: ClassVar[frozenset[str]] = frozenset({"contacts"})
+    tools: ClassVar[Family | None] = TCP_SCANNERS
+    reads: ClassVar[frozenset[str]] = TCP_SCANNERS.reads
     examples: ClassVar[tuple[Example, ...]] = (
         Example("port 445 over 40 hosts, two answer", _sweep, fires=True, subject="10.0.0.5"),
         Example("port 22 over 40 silent hosts", _silent_sweep, fires=True, subject="10.0.0.5"),

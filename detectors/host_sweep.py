@@ -35,6 +35,7 @@ from detectors._kit.results import ANSWERED, FAILED
 from detectors._kit.scancontacts import SCTP, ScanContacts, contacts_at, settled_rows
 from detectors._kit.sequential import Clock
 from detectors._kit.sought import Sought
+from detectors._kit.tools.book import SWEEPERS, Family
 from detectors._kit.verdict import Standing, score
 from nettriage.model.addresses import to_text
 from nettriage.model.alert import Attack, BenignCheck, Observation
@@ -157,7 +158,8 @@ class HostSweep(IncidentDetector):
     )
     tuning_type: ClassVar[type[Tuning]] = HostSweepTuning
     tuning: HostSweepTuning
-    reads: ClassVar[frozenset[str]] = frozenset({"contacts"})
+    tools: ClassVar[Family | None] = SWEEPERS
+    reads: ClassVar[frozenset[str]] = SWEEPERS.reads
     examples: ClassVar[tuple[Example, ...]] = (
         Example("echo requests to 40 hosts, four are there", _ping_sweep, fires=True, subject="10.0.0.5"),
         Example("ARP requests for 60 addresses, five are there", _arp_sweep, fires=True, subject="10.0.0.5"),

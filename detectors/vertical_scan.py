@@ -40,6 +40,7 @@ from detectors._kit.reasons import counted, duration, port_ranges, protocol_name
 from detectors._kit.results import ANSWERED
 from detectors._kit.scan import ScanDetector, ScanTuning, Words
 from detectors._kit.scancontacts import ScanContacts
+from detectors._kit.tools.book import TCP_SCANNERS, Family
 from detectors._kit.verdict import Standing
 from nettriage.model.addresses import to_text
 from nettriage.model.alert import Attack
@@ -122,9 +123,8 @@ class VerticalScan(ScanDetector):
     )
     tuning_type: ClassVar[type[Tuning]] = VerticalScanTuning
     tuning: VerticalScanTuning
-    reads: ClassVar[frozenset[str]] = frozenset(
-        {"contacts", "packets.ts_ns", "packets.src_hi", "packets.src_lo", "packets.src_mac"}
-    )
+    tools: ClassVar[Family | None] = TCP_SCANNERS
+    reads: ClassVar[frozenset[str]] = TCP_SCANNERS.reads | {"packets.ts_ns", "packets.src_hi", "packets.src_mac"}
     examples: ClassVar[tuple[Example, ...]] = (
         Example("a SYN scan of 40 ports, two of them open", _syn_scan, fires=True, subject="10.0.0.5"),
         Example("one silent port every 15 s", _slow_silent_scan, fires=True, subject="10.0.0.5"),

@@ -5,12 +5,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from detectors._kit.found import flow_refs, found
 from detectors._kit.incidents import Incident
 from detectors._kit.ledger import Burst, Ledger, LedgerPlan
 from detectors._kit.reasons import title
 from detectors._kit.scancontacts import ScanContacts
+from detectors._kit.tools.annotate import TOOL_POINTS, tool_of
+from detectors._kit.tools.book import Family, ToolBook
 from detectors._kit.verdict import Standing, standing
 from nettriage.model.alert import BenignCheck, Observation
 from nettriage.model.columns import U64, Mixer
@@ -49,11 +52,15 @@ class Account:
 class IncidentDetector(Detector):
     """A detector whose state is a ledger; subclasses choose contacts, keys and words."""
 
+    tools: ClassVar[Family | None] = None
+    """The scanners that it tells by their probes; `reads` holds what the family reads."""
+
     def __init__(self, tuning: Tuning, site: Site) -> None:
         """Make empty state."""
         super().__init__(tuning, site)
         self._mixer = Mixer(site.mixer_secret)
         self._ledger = Ledger(self._plan())
+        self._tools = None if self.tools is None else ToolBook(self._mixer, self.tools)
 
     @abstractmethod
     def _plan(self) -> LedgerPlan:
@@ -84,7 +91,9 @@ class IncidentDetector(Detector):
         return 3
 
     def push(self, seen: Slice) -> None:
-        """Enter the contacts of the slice into the ledger."""
+        """Enter the contacts of the slice into the ledger, and their probes into the book of tools."""
+        if self._tools is not None:
+            self._tools.note(seen)
         contacts = self._contacts(seen)
         if contacts is not None:
             self._ledger.add(self._keys(contacts), contacts, contacts.weight, self._burst(contacts))
@@ -101,12 +110,12 @@ class IncidentDetector(Detector):
         return findings
 
     def gauges(self) -> dict[str, Gauge]:
-        """Return the gauges of rows and incidents."""
-        return self._ledger.gauges()
+        """Return the gauges of rows, incidents and tools."""
+        return self._ledger.gauges() | ({} if self._tools is None else {"tools": self._tools.gauge})
 
     def state_bytes(self) -> int:
-        """Return the memory of the ledger."""
-        return self._ledger.nbytes
+        """Return the memory of ledger and tools."""
+        return self._ledger.nbytes + (0 if self._tools is None else self._tools.nbytes)
 
     def _judged(self, now_ns: int, tables: Tables) -> list[Incident]:
         """Return the changed incidents that are credible, without new ones of a source that has too many of them."""
@@ -125,10 +134,11 @@ class IncidentDetector(Detector):
     def _finding(self, incident: Incident, tables: Tables) -> Finding:
         who = standing(incident.src, incident.dst, self.site, tables)
         account = self._account(incident, who)
+        tool = None if self._tools is None else tool_of(incident, self._tools, tables)
         return Finding(
             key=incident.key,
             subject=Endpoint(incident.src),
-            score=account.score,
+            score=account.score if tool is None else min(100.0, account.score + TOOL_POINTS),
             confidence=account.confidence,
             first_ns=incident.first_ns,
             last_ns=incident.last_ns,
@@ -143,6 +153,7 @@ class IncidentDetector(Detector):
             port_count=account.port_count,
             counterfactual=account.counterfactual,
             observations=account.observations,
+            tool=tool,
             findings=found(incident, tables),
             benign_checked=account.benign_checked,
             visibility_note=who.visibility_note,

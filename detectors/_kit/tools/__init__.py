@@ -1,0 +1,1 @@
+"""Scanners recognised by the bytes of their probes: one file a family."""
