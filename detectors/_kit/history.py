@@ -39,7 +39,7 @@ class TargetHistory:
     def __init__(self, capacity: int) -> None:
         """Make an empty history."""
         self._table = KeyTable("targets", capacity)
-        self._failed_ns: I64 = np.full((capacity, OTHERS), _LONG_AGO, np.int64)
+        self._failed_ns: I64 = np.zeros((capacity, OTHERS), np.int64)
         self._failures: npt.NDArray[np.uint32] = np.zeros(capacity, np.uint32)
         self._served: npt.NDArray[np.uint32] = np.zeros(capacity, np.uint32)
 
@@ -57,7 +57,6 @@ class TargetHistory:
     def note(self, keys: U64, ts_ns: I64, failed: npt.NDArray[np.bool_]) -> Known:
         """Take in settled contacts in event order, and say what was known before each of them."""
         located = self._table.locate(keys, ts_ns)
-        self._failed_ns[located.new_rows] = _LONG_AGO
         self._failures[located.new_rows] = 0
         self._served[located.new_rows] = 0
         shared = np.zeros(len(keys), np.bool_)
@@ -74,9 +73,11 @@ class TargetHistory:
         groups = group(rows)
         turn = turns(groups)
         row, at = rows[groups.order], ts_ns[groups.order]
-        place = (self._failures[row].astype(np.intp) + turn) % OTHERS
+        ordinal = self._failures[row].astype(np.intp) + turn
+        place = ordinal % OTHERS
         earlier = np.concatenate((np.full(OTHERS, _LONG_AGO), at))[: len(at)]
         before = np.where(turn >= OTHERS, earlier, self._failed_ns[row, place])
+        before[ordinal < OTHERS] = _LONG_AGO
         self._failed_ns[row, place] = at
         np.add.at(self._failures, rows, 1)
         shared = np.empty(len(rows), np.bool_)

@@ -64,6 +64,7 @@ class _Sorted:
     contact: Rows
     """Index into the slice's scan contacts."""
     fast: I64
+    """`i8`, the walk of each clock, which begins with the first failure of the row."""
     slow: I64
     answered: I64
     """`i8`, answers of the last minute or so, fading, in millionths."""
@@ -126,8 +127,7 @@ class Ledger:
         self._end_incidents(np.array(self.book.quiet(now_ns), np.intp), free=True)
 
     def _reset(self, rows: Rows) -> None:
-        for test in (self._fast, self._slow, self._answered):
-            test.clear(rows)
+        self._answered.clear(rows)
         self._recent.clear(rows)
         self._failures[rows] = 0
 
@@ -142,14 +142,35 @@ class Ledger:
         groups = group(rows)
         order = groups.order
         cells, weights, failed = cells[order], weights[order], contacts.failed[at][order]
-        fast = self._fast.add(groups, cells["ts_ns"], weights)
-        slow = self._slow.add(groups, cells["ts_ns"], weights)
-        answered = self._answered.add(groups, cells["ts_ns"], np.where(failed, 0, MICRONATS))
-        running = np.cumsum(failed)
-        before: I64 = np.repeat(running[groups.starts] - failed[groups.starts], groups.counts)
-        failures = self._failures[rows[order]] + running - before
-        self._failures[groups.ids] = failures[groups.starts + groups.counts - 1]
+        ts_ns = np.ascontiguousarray(cells["ts_ns"])
+        answered = self._answered.add(groups, ts_ns, np.where(failed, 0, MICRONATS))
+        failures = self._count_failures(groups, failed)
+        fast, slow = self._walk(rows[order], ts_ns, weights, failures, failed & (failures == 1))
         return _Sorted(groups, rows[order], turns(groups), cells, at[order], fast, slow, answered, failures)
+
+    def _count_failures(self, groups: Groups, failed: npt.NDArray[np.bool_]) -> I64:
+        """Return `i8 [n]`, the failures of the row up to each of its contacts, sorted by row."""
+        running = np.cumsum(failed, dtype=np.int64)
+        before = self._failures[groups.ids] - running[groups.starts] + failed[groups.starts]
+        failures: I64 = running + np.repeat(before, groups.counts)
+        self._failures[groups.ids] = failures[groups.starts + groups.counts - 1]
+        return failures
+
+    def _walk(
+        self, rows: Rows, ts_ns: I64, weights: I64, failures: I64, first: npt.NDArray[np.bool_]
+    ) -> tuple[I64, I64]:
+        """Return the walks of both clocks after each contact, sorted by row; `first` marks first failures.
+
+        Before its first failure a row has nothing to forget and cannot fall below zero: its walk begins there.
+        """
+        fast, slow = np.zeros((2, len(rows)), np.int64)
+        at = np.flatnonzero(failures)
+        if len(at):
+            groups, begins = group(rows[at]), rows[first]
+            for test, walked in ((self._fast, fast), (self._slow, slow)):
+                test.clear(begins)
+                walked[at] = test.add(groups, ts_ns[at], weights[at])
+        return fast, slow
 
     def _alarm(self, seen: _Sorted, burst: Burst | None) -> None:
         plan, enough = self.plan, seen.failures >= self.plan.floor
@@ -166,6 +187,8 @@ class Ledger:
         Returns where in `seen` each one alarmed. Python runs once an incident, of which there are few.
         """
         alarms = np.flatnonzero((seen.alarm > 0) & ~self._in_book[seen.rows])
+        if not len(alarms):
+            return {}
         first = alarms[np.unique(seen.rows[alarms], return_index=True)[1]]
         opened = {}
         for at in first[np.argsort(seen.contact[first])].tolist():

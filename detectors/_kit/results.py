@@ -79,12 +79,16 @@ class ResultMatrix:
 
 
 class Recent:
-    """The last `depth` contacts of every row of a table, in rings."""
+    """The last `depth` contacts of every row of a table, in rings.
+
+    What stands first in the rings stands together, as does what stands second and so on: most rows have few
+    contacts, which then fill little memory.
+    """
 
     def __init__(self, rows: int, depth: int = 16) -> None:
         """Make empty rings."""
         self.depth = depth
-        self._cells: Cells = np.zeros((rows, depth), CELL)
+        self._cells: Cells = np.zeros((depth, rows), CELL)
         self._seen: npt.NDArray[np.int64] = np.zeros(rows, np.int64)
 
     @property
@@ -98,29 +102,36 @@ class Recent:
 
     def holds(self, rows: Rows, cells: Cells) -> npt.NDArray[np.bool_]:
         """Return `bool [n]`, whether the ring of `rows[i]` has a contact with the target of `cells[i]`."""
-        ring = self._cells[rows]
-        same = (ring["lo"] == cells["lo"][:, None]) & (ring["port"] == cells["port"][:, None])
-        same &= (ring["hi"] == cells["hi"][:, None]) & (np.arange(self.depth) < self._seen[rows][:, None])
-        return np.asarray(same.any(axis=1))
+        found = np.zeros(len(rows), np.bool_)
+        held = np.minimum(self._seen[rows], self.depth)
+        for place in range(int(held.max(initial=0))):
+            at = np.flatnonzero(held > place)
+            ring, row, cell = self._cells[place], rows[at], cells[at]
+            same = (ring["lo"][row] == cell["lo"]) & (ring["port"][row] == cell["port"])
+            found[at] |= same & (ring["hi"][row] == cell["hi"])
+        return found
 
     def earlier(self, rows: Rows, turn: Rows, ts_ns: I64, count: Rows) -> I64:
         """Return `i8 [n]`, when the contact `count[i]` before each one was settled; long ago where there is none.
 
         The contacts are sorted by row, `turn` of them of the same row come before each, and none was put yet.
         """
-        at = np.maximum(np.arange(len(ts_ns)) - count, 0)
+        before: I64 = np.full(len(ts_ns), _LONG_AGO, np.int64)
         ordinal = self._seen[rows] + turn - count
-        held = np.where(ordinal >= 0, self._cells["ts_ns"][rows, ordinal % self.depth], _LONG_AGO)
-        return np.where(turn >= count, ts_ns[at], held)
+        at = np.flatnonzero(ordinal >= 0)
+        if len(at):
+            held = self._cells["ts_ns"][ordinal[at] % self.depth, rows[at]]
+            before[at] = np.where(turn[at] >= count[at], ts_ns[np.maximum(at - count[at], 0)], held)
+        return before
 
     def put(self, rows: Rows, turn: Rows, cells: Cells) -> None:
         """Append `cells`, sorted by row; `turn` of them of the same row come before each."""
         place = (self._seen[rows] + turn) % self.depth
-        self._cells[rows, place] = cells
+        self._cells[place, rows] = cells
         np.add.at(self._seen, rows, 1)
 
     def last(self, row: int, skip: int = 0) -> Cells:
         """Return the contacts in the ring of `row`, oldest first, without the `skip` oldest of a full ring."""
         seen = int(self._seen[row])
         first = max(seen - self.depth + skip, 0)
-        return np.asarray(self._cells[row, np.arange(first, seen) % self.depth])
+        return np.asarray(self._cells[np.arange(first, seen) % self.depth, row])

@@ -16,12 +16,14 @@ from nettriage.model.slices import ContactEvents, Outcome
 TCP, UDP, SCTP = 6, 17, 132
 POPULAR_SOURCES = 5
 """Sources that a service must have answered to be popular: its answer is then worth little as an alibi."""
-UDP_SERVICES = np.array(
+_UDP_SERVICES = np.array(
     [7, 13, 17, 19, 53, 67, 68, 69, 88, 111, 123, 137, 138, 161, 162, 177, 389, 427, 443, 464, 500, 514, 520, 623,
      626, 1194, 1434, 1645, 1646, 1701, 1812, 1813, 1900, 2049, 3283, 3478, 3702, 4500, 5060, 5353, 5355, 5683, 11211],
     np.uint16,
 )  # fmt: skip
 """UDP ports that answer a well-formed request; silence of any other port says little."""
+_IS_UDP_SERVICE = np.zeros(65_536, np.bool_)
+_IS_UDP_SERVICE[_UDP_SERVICES] = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,23 +120,23 @@ class Evidence:
         contacts = contacts_at(events, at)
         keys = self._mixer(contacts.dst_key, contacts.proto, contacts.port)
         known = self.history.note(keys, contacts.ts_ns, contacts.failed)
-        syn = (events.probe_flags[at] & (TcpFlag.SYN | TcpFlag.ACK)) == TcpFlag.SYN
-        nats = self._nats(contacts, events.sure[at], syn & (contacts.proto == TCP))
-        nats = np.where(contacts.failed & known.shared_failure, nats * self._weights.shared_failure, nats)
-        popular = ~contacts.failed & (known.served >= POPULAR_SOURCES)
-        nats = np.where(popular, self._weights.answered_popular, nats)
+        nats = np.where(known.served >= POPULAR_SOURCES, self._weights.answered_popular, self._weights.answered)
+        failed = np.flatnonzero(contacts.failed)
+        if len(failed):
+            nats[failed] = self._nats_of_failures(events, at[failed], known.shared_failure[failed])
         contacts.weight = np.rint(nats * MICRONATS).astype(np.int64)
         contacts.fresh = ~contacts.failed & (known.served == 0)
         return contacts
 
-    def _nats(
-        self, contacts: ScanContacts, sure: npt.NDArray[np.bool_], syn: npt.NDArray[np.bool_]
+    def _nats_of_failures(
+        self, events: ContactEvents, at: Rows, shared: npt.NDArray[np.bool_]
     ) -> npt.NDArray[np.float64]:
-        weights, outcome = self._weights, contacts.outcome
-        udp = np.where(np.isin(contacts.port, UDP_SERVICES), weights.silent_udp_service, weights.silent_udp_other)
+        weights, proto, sure = self._weights, events.proto[at], events.sure[at]
+        udp = np.where(_IS_UDP_SERVICE[events.port[at]], weights.silent_udp_service, weights.silent_udp_other)
+        syn = (proto == TCP) & ((events.probe_flags[at] & (TcpFlag.SYN | TcpFlag.ACK)) == TcpFlag.SYN)
         trusted = np.where(sure, 1.0, syn * weights.unsure_silence) * (1 - self.loss) ** 2
-        silent = np.where(contacts.proto == UDP, udp, weights.silent) * trusted
+        silent = np.where(proto == UDP, udp, weights.silent) * trusted
         # A reset whose SYN was not seen may be backscatter of a flood that borrowed the address.
         refused = np.where(sure, weights.refused, 0.0)
-        nats = np.where((outcome == Outcome.CLOSED) | (outcome == Outcome.BLOCKED), refused, weights.answered)
-        return np.where(outcome == Outcome.SILENT, silent, nats)
+        nats = np.where(events.outcome[at] == Outcome.SILENT, silent, refused)
+        return np.where(shared, nats * weights.shared_failure, nats)

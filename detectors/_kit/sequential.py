@@ -67,19 +67,41 @@ class SequentialTest:
         `ts_ns` and `weights` are in the order of `groups.order`: by row, and in event order inside a row.
         Returns `i8 [n]`, in that order, each walk after each event.
         """
-        if not len(ts_ns):
-            return np.zeros(0, np.int64)
-        member = np.repeat(np.arange(len(groups.ids)), groups.counts)
-        step = np.maximum(ts_ns // self._step_ns, self._step[groups.ids][member])
+        walked = np.empty(len(ts_ns), np.int64)
+        step = ts_ns // self._step_ns
+        alone = np.flatnonzero(groups.counts == 1)
+        at = groups.starts[alone]
+        walked[at] = self._walk_once(groups.ids[alone], step[at], weights[at])
+        if len(alone) < len(groups.ids):
+            several = np.flatnonzero(groups.counts > 1)
+            counts = groups.counts[several]
+            at = _spans(groups.starts[several], counts)
+            walked[at] = self._walk_often(groups.ids[several], counts, step[at], weights[at])
+        return walked
+
+    def _walk_once(self, rows: I64, step: I64, weights: I64) -> I64:
+        """Move each of `rows` by one event."""
+        step = np.maximum(step, self._step[rows])
+        walked: I64 = np.maximum(_faded(self._walk[rows], step - self._step[rows]) + weights, 0)
+        self._walk[rows] = walked
+        self._step[rows] = step
+        return walked
+
+    def _walk_often(self, rows: I64, counts: Rows, step: I64, weights: I64) -> I64:
+        """Move each of `rows` by `counts` events that stand one after the other."""
+        member = np.repeat(np.arange(len(rows)), counts)
+        step = np.maximum(step, self._step[rows][member])
         step = np.maximum.accumulate((member << 40) + step) - (member << 40)
-        edges = np.flatnonzero((np.diff(member, prepend=-1) != 0) | (np.diff(step, prepend=-1) != 0))
-        counts = np.diff(np.append(edges, len(ts_ns)))
-        return self._walk_runs(_Runs(groups.ids[member[edges]], step[edges], edges, counts), weights)
+        new = np.ones(len(step), np.bool_)
+        new[1:] = (member[1:] != member[:-1]) | (step[1:] != step[:-1])
+        edges = np.flatnonzero(new)
+        lengths = np.diff(np.append(edges, len(step)))
+        return self._walk_runs(_Runs(rows[member[edges]], step[edges], edges, lengths), weights)
 
     def _walk_runs(self, runs: _Runs, weights: I64) -> I64:
         """Walk run by run: runs of different rows at once, those of one row one after the other."""
         walked = np.empty(len(weights), np.int64)
-        first_of_row = np.flatnonzero(np.diff(runs.row, prepend=-1))
+        first_of_row = np.flatnonzero(np.append(True, runs.row[1:] != runs.row[:-1]))
         turn = np.arange(len(runs.row)) - np.repeat(first_of_row, np.diff(np.append(first_of_row, len(runs.row))))
         for now in range(int(turn.max()) + 1):
             part = np.flatnonzero(turn == now)
