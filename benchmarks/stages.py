@@ -74,9 +74,14 @@ def whole(path: Path) -> tuple[int, float]:
     start = process_time_ns()
     site = Site(mixer_secret=1)
     pipeline = Pipeline(site, [kind(kind.tuning_type(), site) for kind in installed_detectors().values()])
-    packets = 0
-    for raw in read(path):
-        pipeline.push(raw)
-        packets += len(raw)
+
+    async def run() -> int:
+        packets = 0
+        async for raw in open_source(str(path), SourceOptions()).batches():
+            pipeline.push(raw)
+            packets += len(raw)
+        return packets
+
+    packets = asyncio.run(run())
     pipeline.finish()
     return packets, (process_time_ns() - start) / 1e9
