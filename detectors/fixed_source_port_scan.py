@@ -5,11 +5,12 @@
     clients makes none. Ordinary stacks take another source port for every connection; scanners with sockets
     of their own keep one (nmap, masscan, naabu), and who chooses 53, 20 or 88 hopes for a filter that lets
     answers in. Ten ports of one host, or over TCP ten hosts, within minutes, of which at least half failed or
-    were never used.
+    were never used. Only ports that failed once are followed.
 
 *Blind spots*
-    Scanners that take a new source port for each probe; one UDP port to many hosts, which NTP, SIP, IKE and
-    peer-to-peer programs do all day; UDP traceroute and whoever hides behind its ports.
+    Scanners that take a new source port for each probe; targets that all answer; one UDP port to many hosts,
+    which NTP, SIP, IKE and peer-to-peer programs do all day; UDP traceroute and whoever hides behind its
+    ports.
 
 *Common benign causes*
     FTP in active mode to a client behind a broken filter; games and conference clients that try many relayed
@@ -45,6 +46,7 @@ from detectors._kit.reasons import counted, duration, listed, port_ranges, proto
 from detectors._kit.results import ANSWERED, FAILED, REFUSED
 from detectors._kit.scancontacts import TCP, UDP, ScanContacts, contacts_at, settled_rows
 from detectors._kit.source_port import keys_with_port, port_of
+from detectors._kit.suspects import Suspects
 from detectors._kit.unused import unused
 from detectors._kit.verdict import Standing, score
 from nettriage.model.addresses import to_text
@@ -52,6 +54,7 @@ from nettriage.model.alert import Attack, BenignCheck
 from nettriage.model.columns import U64
 from nettriage.model.detector import Card, Example, Frames
 from nettriage.model.finding import Finding
+from nettriage.model.health import Gauge
 from nettriage.model.site import Site
 from nettriage.model.slices import Outcome, Slice
 from nettriage.model.tables import Tables
@@ -154,6 +157,15 @@ class FixedSourcePortScan(IncidentDetector):
         """Make empty state."""
         super().__init__(tuning, site)
         self._vain: dict[int, int] = {}
+        self._suspects = Suspects(16_384)
+
+    def gauges(self) -> dict[str, Gauge]:
+        """Return the gauges of rows, incidents and suspects."""
+        return {**super().gauges(), "suspects": self._suspects.gauge}
+
+    def state_bytes(self) -> int:
+        """Return the memory of ledger and suspects."""
+        return super().state_bytes() + self._suspects.nbytes
 
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
         """Judge, and forget the counts of incidents that are gone."""
@@ -175,8 +187,13 @@ class FixedSourcePortScan(IncidentDetector):
         at = settled_rows(events, wanted & asked & (events.sport != 0))
         if not len(at):
             return None
-        contacts = contacts_at(events, at)
-        contacts.src_key = keys_with_port(self._mixer(contacts.src_key, contacts.proto), events.sport[at])
+        failed = np.isin(events.outcome[at], FAILED)
+        keys = keys_with_port(self._mixer(events.src_key[at], events.proto[at]), events.sport[at])
+        suspect = self._suspects.note(keys, events.ts_ns[at], failed)
+        if not suspect.any():
+            return None
+        contacts = contacts_at(events, at[suspect])
+        contacts.src_key = keys[suspect]
         return contacts
 
     def _keys(self, contacts: ScanContacts) -> U64:
