@@ -112,14 +112,14 @@ class Ledger:
         located = self._table.locate(keys, contacts.ts_ns)
         self._end_incidents(located.evicted[self._in_book[located.evicted]])
         self._reset(located.new_rows)
-        cells = cells_of(contacts)
+        targets = contacts.targets
         at = np.flatnonzero(located.rows >= 0)
-        at = at[~self._recent.holds(located.rows[at], cells[at])]
+        at = at[~self._recent.holds(located.rows[at], targets[at])]
         if len(at):
-            seen = self._sorted(located.rows[at], at, cells[at], contacts, weights[at])
+            seen = self._sorted(located.rows[at], at, contacts, weights)
             self._alarm(seen, burst)
             self._extend_incidents(seen, self._open_incidents(seen, contacts))
-            self._recent.put(seen.rows, seen.turn, seen.cells)
+            self._recent.put(seen.rows, seen.turn, seen.cells, targets[seen.contact])
             self._credit(seen)
 
     def settle(self, now_ns: int) -> None:
@@ -138,15 +138,15 @@ class Ledger:
         if free:
             self._table.drop(rows)
 
-    def _sorted(self, rows: Rows, at: Rows, cells: Cells, contacts: ScanContacts, weights: I64) -> _Sorted:
+    def _sorted(self, rows: Rows, at: Rows, contacts: ScanContacts, weights: I64) -> _Sorted:
         groups = group(rows)
         order = groups.order
-        cells, weights, failed = cells[order], weights[order], contacts.failed[at][order]
-        ts_ns = np.ascontiguousarray(cells["ts_ns"])
+        at = at[order]
+        cells, ts_ns, failed = cells_of(contacts, at), contacts.ts_ns[at], contacts.failed[at]
         answered = self._answered.add(groups, ts_ns, np.where(failed, 0, MICRONATS))
         failures = self._count_failures(groups, failed)
-        fast, slow = self._walk(rows[order], ts_ns, weights, failures, failed & (failures == 1))
-        return _Sorted(groups, rows[order], turns(groups), cells, at[order], fast, slow, answered, failures)
+        fast, slow = self._walk(rows[order], ts_ns, weights[at], failures, failed & (failures == 1))
+        return _Sorted(groups, rows[order], turns(groups), cells, at, fast, slow, answered, failures)
 
     def _count_failures(self, groups: Groups, failed: npt.NDArray[np.bool_]) -> I64:
         """Return `i8 [n]`, the failures of the row up to each of its contacts, sorted by row."""
@@ -229,7 +229,8 @@ class Ledger:
             span = slice(opened.get(row, span.start), span.stop)
             incident = self.book[row]
             if incident.clock is None:
-                told = seen.alarm[span][np.isin(seen.alarm[span], tuple(clocks))]
+                alarms = seen.alarm[span]
+                told = alarms[(alarms == BY_FAST) | (alarms == BY_SLOW)]
                 incident.clock = clocks[int(told[0])] if len(told) else None
             walk = seen.slow if incident.clock is self.plan.slow else seen.fast
             incident.take(seen.cells[span], float(walk[span].max()) / MICRONATS)
@@ -240,10 +241,10 @@ class Ledger:
         self._table.credit_ns[suspects] = np.where(self._in_book[suspects], 4 * IDLE_NS, IDLE_NS)
 
 
-def cells_of(contacts: ScanContacts) -> Cells:
-    """Return scan contacts as cells of a result matrix, one each."""
-    cells: Cells = np.zeros(len(contacts), CELL)
-    cells["hi"], cells["lo"], cells["port"] = contacts.dst_hi, contacts.dst_lo, contacts.port
-    cells["ts_ns"], cells["attempt_ns"], cells["flow"] = contacts.ts_ns, contacts.attempt_ns, contacts.flow
-    cells["outcome"], cells["fresh"] = contacts.outcome, contacts.fresh
+def cells_of(contacts: ScanContacts, at: Rows) -> Cells:
+    """Return scan contacts as cells of a result matrix, one each, in the order of `at`."""
+    cells: Cells = np.zeros(len(at), CELL)
+    cells["hi"], cells["lo"], cells["port"] = contacts.dst_hi[at], contacts.dst_lo[at], contacts.port[at]
+    cells["ts_ns"], cells["attempt_ns"] = contacts.ts_ns[at], contacts.attempt_ns[at]
+    cells["flow"], cells["outcome"], cells["fresh"] = contacts.flow[at], contacts.outcome[at], contacts.fresh[at]
     return cells

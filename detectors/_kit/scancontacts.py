@@ -71,6 +71,11 @@ class ScanContacts:
     def __len__(self) -> int:
         return len(self.ts_ns)
 
+    @property
+    def targets(self) -> U64:
+        """`u8 [n]`, a keyed hash of the address and port of each target."""
+        return self.dst_key ^ (self.port * np.uint64(0x9E3779B97F4A7C15))
+
 
 def is_failure(outcome: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """Return `bool [n]`, whether each outcome is a refusal or a silence."""
