@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from nettriage.model.finding import Address, Endpoint
 from nettriage.model.health import Gauge
 
+from .echo_table import Echo
 from .legs import BYTES_PER_NOTED_FLOW
 from .twin_check import Pair, Proof
 
@@ -39,6 +40,8 @@ class RelayAccount:
     proxied: str = ""
     """Protocol of a proxy handshake that asked for the outer leg; empty where none did."""
     equal_bytes: int = 0
+    echo: Echo | None = None
+    """The odds of the latest pair that was proved by its rhythm."""
     overflow: int = 0
     changed: bool = True
     said: bool = False

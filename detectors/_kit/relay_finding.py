@@ -9,6 +9,7 @@ from nettriage.model.alert import Leg, Observation
 from nettriage.model.finding import Endpoint, Finding, FlowRef
 from nettriage.model.tables import Tables
 
+from .echo_table import HITS_MIN, Likeness
 from .lag_watch import LagWatch
 from .legs import NotedFlow, leg, volumes
 from .reasons import counted, duration, listed, title
@@ -17,12 +18,18 @@ from .relay_role import Role
 from .twin_check import Pair, Proof
 
 _OBJECTS_MAX, _FLOWS_MAX = 32, 20
-_CONFIDENCE = {Proof.TOKEN: 0.97, Proof.BYTES: 0.96, Proof.CONTENT: 0.85, Proof.VOLUME: 0.75}
+_CONFIDENCE = {Proof.TOKEN: 0.97, Proof.BYTES: 0.96, Proof.CONTENT: 0.85, Proof.VOLUME: 0.75, Proof.ECHO: 0.8}
+_LIKENESS = {
+    Likeness.TRANSPARENT: "alike in volume",
+    Likeness.REFRAMED: "alike in volume but for encryption or framing",
+    Likeness.OTHER: "unlike in volume",
+}
 _WORDS = {
     Proof.TOKEN: "the same handshake random on both legs",
     Proof.BYTES: "the same bytes on both legs, both ways",
     Proof.CONTENT: "the same unusual content on both legs",
     Proof.VOLUME: "the same number of bytes on both legs, both ways",
+    Proof.ECHO: "the same rhythm on both legs, both ways",
 }
 
 
@@ -107,6 +114,12 @@ def _reason(relay: RelayAccount, role: Role, hops: Hops, best: Proof, tables: Ta
     if len(relay.clients) > 1 or len(relay.backends) > 1:
         text += f"; {counted(len(relay.clients), 'client')}, {counted(len(relay.backends), 'backend')}"
         text += f" ({listed((_name(Endpoint(addr, port or None)) for addr, port in relay.backends), limit=3)})"
+    if relay.echo and best is Proof.ECHO:
+        echo = relay.echo
+        text += (
+            f"; {echo.hits} of {echo.tries} times the other leg followed within {echo.window_ms:g} ms after silence of"
+            f" {echo.idle_s:g} s (by chance at most once in 10^{-echo.log10_chance:.0f}), {_LIKENESS[echo.likeness]}"
+        )
     if relay.proxied:
         text += f"; asked for by {relay.proxied}"
     return f"{text}; now part of a longer chain." if joined else f"{text}; {role.name}."
@@ -140,6 +153,12 @@ def _observations(relay: RelayAccount, hops: Hops, lags: LagWatch, tables: Table
         ("clients", float(len(relay.clients)), "hosts", 1.0, 0.0),
         ("backends", float(len(relay.backends)), "hosts", 1.0, 0.0),
     ]
+    if relay.echo:
+        echo = relay.echo
+        rows += [
+            ("resumes that the other leg followed", float(echo.hits), "resumes", float(HITS_MIN), 0.3),
+            ("log10 of the odds of chance", echo.log10_chance, "decades", -6.0, 0.4),
+        ]
     return [
         Observation(name=name, value=value, unit=unit, threshold=limit, window_s=window_s, weight=weight)
         for name, value, unit, limit, weight in rows
@@ -150,6 +169,8 @@ def _counterfactual(relay: RelayAccount, best: Proof) -> str:
     host = to_text(*relay.end.addr)
     if best is Proof.TOKEN:
         return f"would not alert if the handshake randoms differed; informational if {host} were a declared proxy"
+    if best is Proof.ECHO:
+        return f"would not alert if the legs paused apart; informational if {host} were declared in the settings"
     return f"would not alert if the legs differed in one byte; informational if {host} were declared in the settings"
 
 

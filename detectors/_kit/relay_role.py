@@ -6,10 +6,14 @@ from dataclasses import dataclass
 
 from nettriage.model.alert import BenignCheck
 
+from .echo_table import Likeness
 from .proxy_role import FORWARD_PROXY_PORTS, WEB_PORTS
 
 ADMIN_PORTS = frozenset({22, 23, 88, 135, 139, 389, 445, 636, 1433, 3306, 3389, 5432, 5900, 5985, 5986, 9389})
 """Services that an intruder wants to reach through a relay."""
+JUMP_PORTS = frozenset({22, 3389})
+"""Sessions from which people open the next one of the same kind."""
+_FILE_PORTS = frozenset({139, 445, 2049})
 _MAIL_PORTS = frozenset({25, 465, 587})
 _WEB_LIKE = frozenset({80, 443, 3000, 5000, 8443, 8888, 9443, *range(8000, 8100)})
 DECLARED_SCORE, OUTSIDE_SCORE, ROLE_SCORE = 12.0, 22.0, 30.0
@@ -38,6 +42,12 @@ class RelayFacts:
     hidden: bool
     """Whether the middle of the chain is encrypted."""
     only_volume: bool
+    rhythm: Likeness | None = None
+    """How the volumes compare where nothing but the rhythm proves the relay; None where more does."""
+    same_service: bool = False
+    """Whether both legs were accepted on one port."""
+    outside_ends: int = 0
+    """How many of the two ends of the path lie outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +79,34 @@ def _seen_role(facts: RelayFacts) -> str:
         return "mail relay by its ports"
     if facts.proxied:
         return _proxy_role(facts)
+    return (_rhythm_role(facts) if facts.rhythm else "") or _service_role(facts)
+
+
+def _service_role(facts: RelayFacts) -> str:
+    """Return the role of a host whose backends lie inside."""
     if facts.hidden or facts.hops > 1 or facts.outside_backends or not facts.front_port:
         return ""
     if facts.clients >= facts.many_clients and len(facts.back_ports) == 1:
         return f"load balancer or reverse proxy by its looks: one port, {facts.clients} clients, stable backends inside"
     if facts.readable and facts.front_port in _WEB_LIKE and facts.back_ports <= _WEB_LIKE:
         return "reverse proxy by its looks: web ports in and out, HTTP or TLS, backends inside"
+    return ""
+
+
+def _rhythm_role(facts: RelayFacts) -> str:
+    """Return the role of a host whose legs share nothing but their rhythm."""
+    inside = not facts.outside_ends and not facts.hidden
+    if facts.same_service:
+        return "two clients of one service, as of a message broker"
+    if inside and facts.front_port in JUMP_PORTS and facts.back_ports == {facts.front_port}:
+        return f"jump host by its looks: sessions on port {facts.front_port} in and out, inside"
+    requests = facts.readable or facts.front_port in _WEB_LIKE
+    if inside and facts.front_port and facts.rhythm is Likeness.OTHER and requests:
+        return "application tier by its looks: web requests in, other bytes to a backend inside"
+    if not facts.front_port and facts.outside_ends == 2 and facts.back_ports <= WEB_PORTS:
+        return "a client that uses two web services outside"
+    if not facts.front_port and inside and facts.back_ports <= _FILE_PORTS:
+        return "copies between file servers by its looks"
     return ""
 
 
@@ -90,6 +122,7 @@ def _score(facts: RelayFacts) -> float:
     crosses = bool(facts.outside_backends) != bool(facts.outside_clients)
     score = 60.0 + 14 * crosses + 8 * bool(facts.back_ports & ADMIN_PORTS) + 10 * (facts.hops > 1)
     score += 6 * (not facts.front_port) - 12 * facts.only_volume
+    score -= {Likeness.REFRAMED: 4, Likeness.OTHER: 10}.get(facts.rhythm, 0) if facts.rhythm else 0
     return min(score, 94.0)
 
 

@@ -35,6 +35,8 @@ class Proof(Enum):
     """Pieces of the same unusual content stand in both, behind different prefixes."""
     VOLUME = "volume"
     """The payload bytes of both directions are equal to the byte crosswise, from start to end."""
+    ECHO = "echo"
+    """After silence the legs speak again together, both ways, more often than chance explains."""
 
 
 @dataclass(frozen=True, slots=True)
