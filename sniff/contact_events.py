@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nettriage.model.columns import I64, U64, Rows
+from nettriage.model.columns import I64, U64, Rows, runs
 from nettriage.model.slices import ContactEvents, Outcome
 from nettriage.model.tables import U8
 from sniff.contacts import ContactTable
@@ -23,6 +23,8 @@ _COPIED = (
     "probe_flags", "probe_len", "attempt_ns", "multicast",
 )  # fmt: skip
 _ROW_BITS = 32
+_ORDERED = (Outcome.ATTEMPT, Outcome.SILENT)
+"""Outcomes whose events are told in order."""
 
 
 @dataclass(slots=True)
@@ -82,7 +84,7 @@ def answers_told(contacts: ContactTable, evidence: Evidence, time_ns: I64, asked
     """Settle contacts by the first evidence of each, and return those events."""
     order = np.lexsort((evidence.row, evidence.contact))
     contact, row = evidence.contact[order], evidence.row[order]
-    first = np.flatnonzero(np.diff(contact, prepend=-1))
+    first = runs(contact)
     order, contact, row = order[first], contact[first], row[first]
     contacts.settle(contact, evidence.outcome[order])
     tries, _ = asked.until(contact, row + 1)
@@ -124,23 +126,25 @@ def in_order(contacts: ContactTable, told: list[Told]) -> ContactEvents:
     parts = [part for part in told if len(part.contact)]
     if not parts:
         return no_contacts()
-    joined = {
-        name: np.concatenate([getattr(part, name) for part in parts]) for name in Told.__slots__
-    }  # fmt: skip
-    order = np.lexsort((joined["order"], joined["ts_ns"]))
-    contact = joined["contact"][order]
-    attempt = joined["outcome"][order] == Outcome.ATTEMPT
-    copied = {name: contacts.column(name)[contact] for name in _COPIED}
+    joined = parts[0] if len(parts) == 1 else _joined(parts)
+    if len(parts) > 1 or joined.outcome[0] not in _ORDERED:
+        order = np.lexsort((joined.order, joined.ts_ns))
+        joined = Told(*(getattr(joined, name)[order] for name in Told.__slots__))
+    records = contacts.take(joined.contact)
     return ContactEvents(
-        ts_ns=joined["ts_ns"][order],
-        outcome=joined["outcome"][order],
-        tries=np.minimum(joined["tries"][order], 0xFFFF).astype(np.uint16),
-        sure=joined["sure"][order],
-        denier_hi=joined["denier_hi"][order],
-        denier_lo=joined["denier_lo"][order],
-        probe_row=np.where(attempt, contacts.entry_row[contact], -1).astype(np.int64),
-        **copied,
+        ts_ns=joined.ts_ns,
+        outcome=joined.outcome,
+        tries=np.minimum(joined.tries, 0xFFFF).astype(np.uint16),
+        sure=joined.sure,
+        denier_hi=joined.denier_hi,
+        denier_lo=joined.denier_lo,
+        probe_row=np.where(joined.outcome == Outcome.ATTEMPT, records["entry_row"], -1).astype(np.int64),
+        **{name: np.ascontiguousarray(records[name]) for name in _COPIED},
     )
+
+
+def _joined(parts: list[Told]) -> Told:
+    return Told(*(np.concatenate([getattr(part, name) for part in parts]) for name in Told.__slots__))
 
 
 _DTYPES: dict[str, npt.DTypeLike] = {

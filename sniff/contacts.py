@@ -60,6 +60,8 @@ class Attempts:
     probe_len: U16
     seq: U32
     sure: Bools
+    asks: Bools
+    """Whether the packet counts as a try."""
 
     def __len__(self) -> int:
         return len(self.row)
@@ -71,7 +73,7 @@ class Attempts:
 
 _DTYPES: tuple[Any, ...] = (
     np.intp, np.int64, np.int32, np.int32, np.uint64, np.uint64, np.uint64, np.uint64, np.uint64, np.uint64,
-    np.uint16, np.uint16, np.uint16, np.int32, np.uint16, np.uint16, np.uint32, np.bool_,
+    np.uint16, np.uint16, np.uint16, np.int32, np.uint16, np.uint16, np.uint32, np.bool_, np.bool_,
 )  # fmt: skip
 
 
@@ -95,7 +97,9 @@ class Entered:
     rows: Rows
     """`intp [n]`, contact row of each attempt, -1 where there was no room."""
     new: Rows
-    """Rows of new contacts, in time order."""
+    """Rows of new contacts, in time order; the first try of each is counted."""
+    first: Rows
+    """Index of the attempt that made each."""
 
 
 def wait_ns(proto: U16) -> I64:
@@ -143,9 +147,9 @@ class ContactTable:
         self._records = Records(capacity, CONTACT_DTYPE)
         self._records.expose(self)
 
-    def column(self, name: str) -> npt.NDArray[np.generic]:
-        """Return a column by its name in `ContactEvents`."""
-        return self._records.column(name)
+    def take(self, rows: Rows) -> npt.NDArray[Any]:
+        """Return a copy of the records in `rows`."""
+        return self._records.take(rows)
 
     def find(self, src_key: U64, dst_key: U64, proto: U16, port: U16) -> Rows:
         """Return the rows of contacts, -1 where unknown."""
@@ -159,22 +163,28 @@ class ContactTable:
         if len(located.evicted) or (len(rows) and rows.min() < 0):
             rows = np.where(self.table.keys[rows] == key, rows, -1)
         new, first = located.new_rows, located.new_first
-        self._records.clear(new)
+        if len(new):
+            self._make(new, attempts.part(first) if len(new) < len(attempts) else attempts)
+        return Entered(rows, new, first)
+
+    def _make(self, new: Rows, attempts: Attempts) -> None:
+        """Write the contacts that attempts make, one each."""
+        made = self._records.blank(len(new))
         for name in (
             "src_key", "dst_key", "src_hi", "src_lo", "dst_hi", "dst_lo", "src", "dst", "flow", "seq", "proto",
             "port", "sport", "probe_flags", "probe_len", "sure",
         ):  # fmt: skip
-            self._records.column(name)[new] = getattr(attempts, name)[first]
-        self.serial[new] = np.arange(len(new)) + (self.made + 1)
+            made[name] = getattr(attempts, name)
+        serial = np.arange(self.made + 1, self.made + 1 + len(new))
         self.made += len(new)
-        self.entry_row[new] = attempts.row[first]
-        self.attempt_ns[new] = attempts.time_ns[first]
-        wait = wait_ns(attempts.proto[first])
-        wait[(attempts.proto[first] == ICMP6) & (attempts.port[first] == ND_SOLICITATION)] = NEIGHBOUR_WAIT_NS
-        self.deadline_ns[new] = attempts.time_ns[first] + wait
-        self.multicast[new] = is_group_address(attempts.dst_hi[first], attempts.dst_lo[first])
-        self.pending.add(Due(self.deadline_ns[new], new, self.serial[new]), wait)
-        return Entered(rows, new)
+        wait = wait_ns(attempts.proto)
+        wait[(attempts.proto == ICMP6) & (attempts.port == ND_SOLICITATION)] = NEIGHBOUR_WAIT_NS
+        deadline_ns = attempts.time_ns + wait
+        made["serial"], made["attempt_ns"], made["deadline_ns"] = serial, attempts.time_ns, deadline_ns
+        made["entry_row"], made["tries"] = attempts.row, attempts.asks
+        made["multicast"] = is_group_address(attempts.dst_hi, attempts.dst_lo)
+        self._records.put(new, made)
+        self.pending.add(Due(deadline_ns, new, serial), wait)
 
     def awaits(self, rows: Rows, serial: I64) -> Bools:
         """Return `bool [n]`, whether the contact in each row is still the one of that serial, and unsettled."""

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nettriage.model.batch import TcpFlag
-from nettriage.model.columns import Groups, Rows, group
+from nettriage.model.columns import Groups, Rows, group, runs
 from sniff.flow_packets import FlowPackets
 from sniff.flows import FlowTable
 
-_SYN, _ACK, _RST = int(TcpFlag.SYN), int(TcpFlag.ACK), int(TcpFlag.RST)
+_SYN, _ACK, _RST = (np.uint16(bit) for bit in (TcpFlag.SYN, TcpFlag.ACK, TcpFlag.RST))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,31 +24,47 @@ class Sides:
     """`intp [g]`, flow row of each group."""
     side: Rows
     """`intp [g]`, side of each group."""
+    flow: Rows
+    """Groups at which another flow begins: a flow has one group or two."""
+    ordered: Rows
+    """`intp [n]`, the group of each packet in the order of `groups`."""
+    lane: Rows
+    """`intp [n]`, the group of each packet."""
     first_ever: npt.NDArray[np.bool_]
     """`bool [g]`, whether that side was never seen before."""
 
 
 def group_sides(flows: FlowTable, rows: Rows, side: npt.NDArray[np.uint8]) -> Sides:
     """Group packets by flow and side; call it before `count`."""
-    groups = group(rows * 2 + side)
-    row, which = (groups.ids >> 1).astype(np.intp), (groups.ids & 1).astype(np.intp)
-    return Sides(groups, row, which, flows.packets[row, which] == 0)
+    groups = group((rows << 1) | side)
+    row, which = groups.ids >> 1, groups.ids & 1
+    ordered = np.arange(len(row)).repeat(groups.counts)
+    lane = np.empty_like(ordered)
+    lane[groups.order] = ordered
+    return Sides(groups, row, which, runs(row), ordered, lane, flows.packets[row, which] == 0)
 
 
 def count(flows: FlowTable, packets: FlowPackets, sides: Sides, rows: Rows, side: npt.NDArray[np.uint8]) -> None:
     """Add packets to the counters of their flows."""
     groups, row, which = sides.groups, sides.row, sides.side
     at = (row, which)
+    control, last = packets.control[groups.order], groups.last
     flows.packets[at] += groups.counts.astype(np.uint32)
     flows.wire_bytes[at] += groups.sum(packets.wire_len).astype(np.uint64)
-    flows.tcp_flags[at] |= np.bitwise_or.reduceat(
-        np.where(packets.tcp, packets.tcp_flags, 0)[groups.order], groups.starts
-    )
-    flows.ttl[at] = packets.ttl[groups.last]
-    flows.last_ns[rows] = packets.time_ns
-    new = np.flatnonzero(sides.first_ever)
+    flows.tcp_flags[at] |= np.bitwise_or.reduceat(control, groups.starts)
+    flows.ttl[at] = packets.ttl[last]
+    flows.last_ns[row[sides.flow]] = np.maximum.reduceat(packets.time_ns[last], sides.flow)
+    new = sides.first_ever.nonzero()[0]
     flows.window[row[new], which[new]] = packets.window[groups.first[new]]
-    acking = np.flatnonzero(packets.tcp & ((packets.tcp_flags & np.uint16(_ACK | _RST)) == _ACK))
-    flows.max_ack[rows[acking], side[acking]] = packets.ack[acking]
-    syn = np.flatnonzero(packets.has(_SYN))
+    _note_acks(flows, packets, sides, (control & (_ACK | _RST)) == _ACK)
+    syn = packets.marks[(packets.control[packets.marks] & _SYN) != 0]
     flows.isn[rows[syn], side[syn]] = packets.seq[syn]
+
+
+def _note_acks(flows: FlowTable, packets: FlowPackets, sides: Sides, acks: npt.NDArray[np.bool_]) -> None:
+    """Remember the last acknowledgement of each side; `acks` is in the order of the groups."""
+    index = np.arange(len(acks))
+    index[~acks] = -1
+    newest = np.maximum.reduceat(index, sides.groups.starts)
+    told = (newest >= 0).nonzero()[0]
+    flows.max_ack[sides.row[told], sides.side[told]] = packets.ack[sides.groups.order[newest[told]]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,8 @@ from nettriage.model.tables import U8, U16, U32
 from sniff.flow_key import TCP, flow_keys
 
 Bools = npt.NDArray[np.bool_]
-_SYN, _ACK, _RST, _FIN = int(TcpFlag.SYN), int(TcpFlag.ACK), int(TcpFlag.RST), int(TcpFlag.FIN)
+_SYN, _ACK, _RST, _FIN = (np.uint16(bit) for bit in (TcpFlag.SYN, TcpFlag.ACK, TcpFlag.RST, TcpFlag.FIN))
+_MARKS, _HANDSHAKE = _SYN | _RST | _FIN, _SYN | _ACK | _RST | _FIN
 
 
 @dataclass(slots=True)
@@ -46,21 +47,33 @@ class FlowPackets:
     payload_cap: I32
     tcp: Bools
     """Whether the packet is TCP."""
+    control: U16 = field(init=False)
+    """`u2 [n]`, the TCP flags; 0 where the packet is not TCP."""
+    marks: Rows = field(init=False)
+    """Positions of the packets with SYN, FIN or RST, ascending."""
+
+    def __post_init__(self) -> None:
+        self.control = self.tcp_flags * self.tcp
+        self.marks = (self.control & _MARKS).nonzero()[0]
 
     def __len__(self) -> int:
         return len(self.at)
 
     def part(self, kept: Rows) -> FlowPackets:
         """Return some of the packets."""
-        return FlowPackets(*(getattr(self, field.name)[kept] for field in fields(self)))
+        return FlowPackets(*(getattr(self, one.name)[kept] for one in fields(self) if one.init))
 
     def pure_syn(self) -> Bools:
         """Return `bool [n]`, whether a packet asks for a TCP connection: SYN without ACK, RST or FIN."""
-        return np.asarray(self.tcp & ((self.tcp_flags & np.uint16(_SYN | _ACK | _RST | _FIN)) == _SYN))
+        return np.asarray((self.control & _HANDSHAKE) == _SYN)
 
-    def has(self, bit: int) -> Bools:
+    def asks(self) -> Rows:
+        """Return the positions of those packets."""
+        return np.asarray(self.marks[(self.control[self.marks] & _HANDSHAKE) == _SYN])
+
+    def has(self, bit: int | np.uint16) -> Bools:
         """Return `bool [n]`, whether a packet is TCP and carries any flag of `bit`."""
-        return np.asarray(self.tcp & ((self.tcp_flags & np.uint16(bit)) != 0))
+        return np.asarray((self.control & np.uint16(bit)) != 0)
 
 
 def flow_packets(packets: PacketBatch, time_ns: I64, at: Rows, mixer: Mixer) -> FlowPackets:

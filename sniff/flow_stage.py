@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nettriage.model.batch import PacketBatch, TcpFlag
-from nettriage.model.columns import I32, I64, Rows, group
+from nettriage.model.columns import I32, I64, Rows, group, lengths, runs
 from nettriage.model.slices import FlowEnds, Resumes
 from nettriage.model.tables import ORIGINATOR, RESPONDER, U8, Opened
 from sniff.flow_counters import Sides, count, group_sides
@@ -23,7 +23,7 @@ from sniff.services import ServiceTable
 from sniff.streams import NewPayload, new_payload
 from sniff.tcp_state import find_ends, update_states
 
-_SYN, _ACK, _RST = int(TcpFlag.SYN), int(TcpFlag.ACK), int(TcpFlag.RST)
+_SYN, _ACK, _RST, _FIN = (np.uint16(bit) for bit in (TcpFlag.SYN, TcpFlag.ACK, TcpFlag.RST, TcpFlag.FIN))
 DNS_PORT = 53
 """DNS over UDP has columns of its own, so it takes no room among the kept prefixes."""
 
@@ -39,6 +39,7 @@ class FlowStage:
     """Who sent each packet, by what is known of the flow at the end of the stretch."""
     side_then: U8
     """The same by what was known when the packet came."""
+    sides: Sides
     src: Rows
     """Host row of the source of each packet."""
     dst: Rows
@@ -75,25 +76,25 @@ class FlowKeeper:
             return None
         rows = found.rows
         turned = self._correct(seen, rows)
-        side = (seen.low != flows.low_opened[rows]).astype(np.uint8)
+        side = (seen.low != flows.low_opened[rows]).view(np.uint8)
         side_then = _side_then(rows, side, *turned)
         sides = group_sides(flows, rows, side)
-        self._renew_hosts(seen, sides)
-        src, dst = flows.host[rows, side].astype(np.intp), flows.host[rows, 1 - side].astype(np.intp)
+        hosts = self._renew_hosts(seen, sides)
         ends, _ = find_ends(flows, seen, rows, side)
-        fresh = new_payload(flows, seen, sides, rows, side)
+        fresh = new_payload(flows, seen, sides)
         resumes, resumed_at = find_resumes(flows, seen, sides, fresh)
         resumes.side = side_then[resumed_at]
         count(flows, seen, sides, rows, side)
-        flows.note_syns(seen, rows)
-        update_states(flows, sides.row[np.flatnonzero(np.diff(sides.row, prepend=-1))])
+        flows.note_syns(seen, rows, found.new_first)
+        update_states(flows, sides.row[sides.flow])
         stage = FlowStage(
             seen,
             rows,
             side,
             side_then,
-            src,
-            dst,
+            sides,
+            hosts[0][sides.lane],
+            hosts[1][sides.lane],
             found,
             opening,
             ends,
@@ -101,8 +102,8 @@ class FlowKeeper:
             np.zeros(0, np.int32),
             np.zeros(0, np.intp),
         )
-        stage.answered_services = self._note_answers(stage)
-        self._note_ttls(stage)
+        stage.answered_services = self._note_answers(stage, hosts[1])
+        self._note_ttls(stage, hosts[0])
         stage.grown = self._keep_payload(packets, stage, sides, fresh)
         return stage
 
@@ -124,20 +125,25 @@ class FlowKeeper:
         half = len(at)
         initiators = judge(self._first_packets(seen, at, keys[:half], keys[half:], learned_until_ns))
         mine = initiators.by_source
+        fresh = flows.blank(row)
         for column, source, target in (
-            (flows.host, host[:half], host[half:]),
-            (flows.host_key, keys[:half], keys[half:]),
-            (flows.port, seen.src_port[at], seen.dst_port[at]),
+            (fresh["host"], host[:half], host[half:]),
+            (fresh["host_key"], keys[:half], keys[half:]),
+            (fresh["port"], seen.src_port[at], seen.dst_port[at]),
         ):
-            column[row, ORIGINATOR] = np.where(mine, source, target)
-            column[row, RESPONDER] = np.where(mine, target, source)
-        flows.low_opened[row] = seen.low[at] == mine
-        flows.opened[row] = initiators.opened
-        flows.proto[row] = seen.proto[at]
-        flows.vlan[row] = seen.vlan[at]
-        flows.first_ns[row] = flows.last_ns[row] = time_ns
-        np.add.at(hosts.sent_flows, flows.host[row, ORIGINATOR], np.uint32(1))
-        np.add.at(hosts.received_flows, flows.host[row, RESPONDER], np.uint32(1))
+            column[:, ORIGINATOR] = np.where(mine, source, target)
+            column[:, RESPONDER] = np.where(mine, target, source)
+        fresh["low_opened"] = seen.low[at] == mine
+        fresh["opened"] = initiators.opened
+        fresh["proto"] = seen.proto[at]
+        fresh["vlan"] = seen.vlan[at]
+        fresh["first_ns"] = fresh["last_ns"] = time_ns
+        fresh["syn_seen"] = asks = seen.pure_syn()[at]
+        fresh["syn_seq"] = seen.seq[at] * asks
+        fresh["closing"] = seen.has(_FIN | _RST)[at]
+        flows.begin(row, fresh)
+        np.add.at(hosts.sent_flows, fresh["host"][:, ORIGINATOR], np.uint32(1))
+        np.add.at(hosts.received_flows, fresh["host"][:, RESPONDER], np.uint32(1))
         return initiators
 
     def _first_packets(
@@ -159,43 +165,55 @@ class FlowKeeper:
     def _correct(self, seen: FlowPackets, rows: Rows) -> tuple[Rows, Rows]:
         """Let a handshake overrule what was guessed before; return the flows turned, and from which position."""
         flows = self._flows
-        handshake = np.flatnonzero(seen.has(_SYN) & ~seen.has(_RST))
-        guessed = handshake[flows.opened[rows[handshake]] > Opened.SYN_ACK]
+        handshake = seen.marks[(seen.control[seen.marks] & (_SYN | _RST)) == _SYN]
+        opened = flows.opened[rows[handshake]]
+        unsure = opened != Opened.SYN
+        handshake, opened = handshake[unsure], opened[unsure]
+        if not len(handshake):
+            return handshake, handshake
+        guessed = handshake[opened > Opened.SYN_ACK]
         groups = group(rows[guessed])
         row, at = groups.ids, guessed[groups.first]
-        is_answer = (seen.tcp_flags[at] & np.uint16(_ACK)) != 0
+        is_answer = (seen.control[at] & _ACK) != 0
         flows.opened[row] = np.where(is_answer, Opened.SYN_ACK, Opened.SYN)
         contrary = (seen.low[at] != is_answer) != flows.low_opened[row]
         self.turn(row[contrary])
-        asked = handshake[(seen.tcp_flags[handshake] & np.uint16(_ACK)) == 0]
+        asked = handshake[(seen.control[handshake] & _ACK) == 0]
         asked = asked[seen.low[asked] == flows.low_opened[rows[asked]]]
         flows.opened[rows[asked]] = Opened.SYN
         return row[contrary], at[contrary]
 
-    def _renew_hosts(self, seen: FlowPackets, sides: Sides) -> None:
-        """Keep the hosts of flows alive, and enter those again that had to give way."""
+    def _renew_hosts(self, seen: FlowPackets, sides: Sides) -> tuple[Rows, Rows]:
+        """Keep the hosts of flows alive, and enter those again that had to give way.
+
+        Return the hosts that speak and those that are spoken to, by group.
+        """
         flows, hosts = self._flows, self._hosts
-        host = flows.host[sides.row]
-        lost = np.flatnonzero((hosts.key[host] != flows.host_key[sides.row]).any(axis=1))
+        speaker, listener = (sides.row, sides.side), (sides.row, 1 - sides.side)
+        gone = hosts.key[flows.host[speaker]] != flows.host_key[speaker]
+        gone |= hosts.key[flows.host[listener]] != flows.host_key[listener]
+        lost = gone.nonzero()[0]
         if len(lost):
             row, side, at = sides.row[lost], sides.side[lost], sides.groups.first[lost]
             for who, high, low in ((side, seen.src_hi, seen.src_lo), (1 - side, seen.dst_hi, seen.dst_lo)):
                 key = flows.host_key[row, who]
                 flows.host[row, who] = hosts.locate(key, high[at], low[at], seen.time_ns[at])
-        last = sides.groups.last
-        speaker = flows.host[sides.row, sides.side].astype(np.intp)
-        hosts.table.touch(speaker, seen.time_ns[last])
+        src, dst = flows.host[speaker].astype(np.intp), flows.host[listener].astype(np.intp)
+        hosts.table.touch(src, seen.time_ns[sides.groups.last])
+        return src, dst
 
-    def _note_answers(self, stage: FlowStage) -> Rows:
+    def _note_answers(self, stage: FlowStage, listener: Rows) -> Rows:
         """Note first answers: the flow and its hosts live longer, the service is known, the asker was heard."""
         flows, hosts, seen = self._flows, self._hosts, stage.packets
-        replies = np.flatnonzero(stage.side_then == RESPONDER)
-        unheard = replies[~hosts.heard[stage.dst[replies]]]
-        hosts.hear(stage.dst[unheard], seen.time_ns[unheard])
-        fresh = replies[~flows.answered[stage.rows[replies]]]
-        fresh = fresh[~seen.has(_RST)[fresh]]
+        unheard, unanswered = ~hosts.heard[listener], ~flows.answered[stage.sides.row]
+        replies = ((unheard | unanswered)[stage.sides.lane] & (stage.side_then == RESPONDER)).nonzero()[0]
+        lane = stage.sides.lane[replies]
+        first = replies[unheard[lane]]
+        hosts.hear(stage.dst[first], seen.time_ns[first])
+        fresh = replies[unanswered[lane]]
+        fresh = fresh[(seen.control[fresh] & _RST) == 0]
         if not len(fresh):
-            return fresh
+            return np.asarray(fresh)
         groups = group(stage.rows[fresh])
         flows.answered[groups.ids] = True
         flows.table.credit_ns[groups.ids] = ANSWERED_CREDIT_NS
@@ -207,28 +225,32 @@ class FlowKeeper:
             host, hosts.key[host], flows.proto[row], seen.src_port[at], hosts.key[stage.dst[at]], seen.time_ns[at]
         )  # fmt: skip
 
-    def _note_ttls(self, stage: FlowStage) -> None:
-        seen = stage.packets
-        steady = np.flatnonzero((self._hosts.reference_ttl_ns[stage.src] == 0) & ~seen.has(_RST))
+    def _note_ttls(self, stage: FlowStage, speaker: Rows) -> None:
+        seen, fresh = stage.packets, self._hosts.reference_ttl_ns[speaker] == 0
+        if not fresh.any():
+            return
+        steady = (fresh[stage.sides.lane] & ~seen.has(_RST)).nonzero()[0]
         self._hosts.note_ttl(stage.src[steady], seen.ttl[steady], seen.time_ns[steady])
 
     def _keep_payload(self, packets: PacketBatch, stage: FlowStage, sides: Sides, fresh: NewPayload) -> I32:
         flows, seen = self._flows, stage.packets
         if not len(fresh):
             return np.zeros(0, np.int32)
-        row = sides.row[fresh.group]
-        young = np.flatnonzero(flows.slot[row] < 0)
-        young = young[~((flows.proto[row[young]] == UDP) & (flows.port[row[young], RESPONDER] == DNS_PORT))]
-        if len(young):
-            begun = young[group(row[young]).first]
-            self._prefixes.give(row[begun[np.argsort(fresh.position[begun], kind="stable")]])
-        position = fresh.position
-        captured = seen.payload_cap[position] - fresh.skip
-        grown = self._prefixes.keep(
-            row, sides.side[fresh.group], fresh.begin, packets.raw.data, seen.payload_at[position] + fresh.skip,
-            captured,
+        heads = runs(fresh.group)
+        row, position = sides.row[fresh.group[heads]], fresh.position
+        young = flows.slot[row] < 0
+        young &= (flows.proto[row] != UDP) | (flows.port[row, RESPONDER] != DNS_PORT)
+        at = young.nonzero()[0]
+        if len(at):
+            begun = at[runs(row[at])]
+            self._prefixes.give(row[begun[position[heads[begun]].argsort()]])
+        counts = lengths(heads, len(fresh))
+        kept = self._prefixes.keep(
+            self._prefixes.slots(row).repeat(counts), sides.side[fresh.group], fresh.begin, packets.raw.data,
+            seen.payload_at[position] + fresh.skip, seen.payload_cap[position] - fresh.skip,
         )  # fmt: skip
-        return grown.astype(np.int32)
+        grown = row.repeat(counts)[kept]
+        return grown[runs(grown)].astype(np.int32)
 
 
 def _placed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ from sniff.records import Records
 ANSWERED_CREDIT_NS = 600_000_000_000
 """An answered flow outlives ten minutes of one-packet flows."""
 _RETIRED = np.uint64(1 << 63)
+_SYN, _CLOSING = np.uint16(TcpFlag.SYN), np.uint16(TcpFlag.FIN | TcpFlag.RST)
+_HANDSHAKE = np.uint16(TcpFlag.SYN | TcpFlag.ACK | TcpFlag.FIN | TcpFlag.RST)
 _PAIRED = (
     "last_data_ns", "wire_bytes", "payload_bytes", "host_key", "host", "packets", "payload_packets", "isn", "resumes",
     "next_seq", "max_ack", "gap_bytes", "fill_bytes", "port", "tcp_flags", "window", "first_payload_len", "ttl",
@@ -48,7 +51,7 @@ class Found:
     rows: Rows
     """`intp [n]`, flow rows; -1 where the table had no room."""
     new_rows: Rows
-    """Rows that began a new flow, in time order, cleared."""
+    """Rows that began a new flow, in time order; of their records only `retired` is valid until they `begin`."""
     new_first: Rows
     """Position of the first packet of each."""
 
@@ -117,13 +120,13 @@ class FlowTable:
         self._records.expose(self)
 
     def locate(self, packets: FlowPackets) -> Found:
-        """Return the flow of every packet; rows of new flows are cleared and numbered."""
+        """Return the flow of every packet; those of new flows are to be given to `blank` and `begin`."""
         located = self.table.locate(packets.key, packets.time_ns)
         rows, new_rows, new_first = located.rows, located.new_rows, located.new_first
-        self._records.clear(new_rows)
+        self.retired[new_rows] = False
         expected = packets.key
         evicted = len(located.evicted) > 0
-        suspects = self._suspects(packets, rows, new_first)
+        suspects = self._suspects(packets, rows, new_rows, new_first)
         if len(suspects):
             found, expected, again = self._split(packets, rows, suspects)
             rows = found.rows
@@ -137,8 +140,20 @@ class FlowTable:
             self._rename(packets, rows, expected)
             in_time = np.argsort(new_first, kind="stable")
             new_rows, new_first = new_rows[in_time], new_first[in_time]
-        self._number(new_rows)
         return Found(rows, new_rows, new_first)
+
+    def blank(self, rows: Rows) -> npt.NDArray[Any]:
+        """Return records for the new flows in `rows`, numbered and otherwise empty, to be filled and `begin`."""
+        records = self._records.blank(len(rows))
+        records["serial"] = np.arange(self.opened_total + 1, self.opened_total + 1 + len(rows))
+        self.opened_total += len(rows)
+        records["contact"] = records["slot"] = records["first_speaker"] = -1
+        records["retired"] = self.retired[rows]
+        return records
+
+    def begin(self, rows: Rows, records: npt.NDArray[Any]) -> None:
+        """Write the records of new flows."""
+        self._records.put(rows, records)
 
     def flip(self, rows: Rows) -> None:
         """Make the other side the originator of `rows`, each given once."""
@@ -178,20 +193,30 @@ class FlowTable:
         first, second = (int(port) for port in self.port[row])
         return self._hosts.address(one), first, self._hosts.address(other), second
 
-    def note_syns(self, packets: FlowPackets, rows: Rows) -> None:
-        """Remember the last SYN of each flow, and whether it was closed since."""
-        syn = packets.pure_syn()
-        asked = np.flatnonzero(syn)
-        self.syn_seq[rows[asked]] = packets.seq[asked]
-        self.syn_seen[rows[asked]] = True
-        either = np.flatnonzero(syn | packets.has(TcpFlag.FIN | TcpFlag.RST))
-        self.closing[rows[either]] = ~syn[either]
+    def note_syns(self, packets: FlowPackets, rows: Rows, new_first: Rows) -> None:
+        """Remember the last SYN of each flow, and whether it was closed since; a new flow begins with its first."""
+        first = np.zeros(len(rows), np.bool_)
+        first[new_first] = True
+        marks = packets.marks[~first[packets.marks]]
+        flags = packets.control[marks]
+        asks = (flags & _HANDSHAKE) == _SYN
+        asked = marks[asks]
+        if len(asked):
+            self.syn_seq[rows[asked]] = packets.seq[asked]
+            self.syn_seen[rows[asked]] = True
+        either = (asks | ((flags & _CLOSING) != 0)).nonzero()[0]
+        if len(either):
+            self.closing[rows[marks[either]]] = ~asks[either]
 
-    def _suspects(self, packets: FlowPackets, rows: Rows, new_first: Rows) -> Rows:
+    def _suspects(self, packets: FlowPackets, rows: Rows, new_rows: Rows, new_first: Rows) -> Rows:
         """Return positions of SYNs that may begin a new flow on a five-tuple in use."""
-        asked = packets.pure_syn()
-        asked[new_first] = False
-        at = np.flatnonzero(asked)
+        at = packets.asks()
+        first = np.zeros(len(rows), np.bool_)
+        first[new_first] = True
+        at = at[~first[at]]
+        if not len(at):
+            return at
+        self._records.clear(new_rows)
         row = rows[at]
         same = self.syn_seen[row] & (self.syn_seq[row] == packets.seq[at])
         return np.asarray(at[~same & (row >= 0)])
@@ -224,9 +249,3 @@ class FlowTable:
         gone = np.union1d(old[old >= 0], np.setdiff1d(rows[later], heirs))
         self.retire(gone)
         self.table.keys[heirs] = heirs_key
-
-    def _number(self, new_rows: Rows) -> None:
-        self.serial[new_rows] = np.arange(len(new_rows)) + (self.opened_total + 1)
-        self.opened_total += len(new_rows)
-        for column in (self.contact, self.slot, self.first_speaker):
-            column[new_rows] = -1

@@ -86,18 +86,19 @@ class HostTable:
         located = self.table.locate(keys, time_ns)
         new, first = located.new_rows, located.new_first
         if len(new):
-            self._records.clear(new)
-            self.key[new] = keys[first]
-            self.addr_hi[new] = high[first]
-            self.addr_lo[new] = low[first]
-            self.first_ns[new] = self.last_ns[new] = time_ns[first]
-            self.home[new] = self._site.home.contains(high[first], low[first])
-            self.roles[new] = self._declared(high[first], low[first])
+            fresh = self._records.blank(len(new))
+            fresh["key"] = keys[first]
+            fresh["addr_hi"], fresh["addr_lo"] = high[first], low[first]
+            fresh["first_ns"] = fresh["last_ns"] = time_ns[first]
+            fresh["home"] = self._site.home.contains(high[first], low[first])
+            fresh["roles"] = self._declared(high[first], low[first])
+            self._records.put(new, fresh)
         rows = located.rows
         if len(located.evicted) or (len(rows) and rows.min() < 0):
             rows = np.where(self.key[rows] == keys, rows, -1)
-        placed = rows >= 0
-        np.minimum.at(self.first_ns, rows[placed], time_ns[placed])
+        earlier = ((self.first_ns[rows] > time_ns) & (rows >= 0)).nonzero()[0]
+        if len(earlier):
+            np.minimum.at(self.first_ns, rows[earlier], time_ns[earlier])
         return rows
 
     def see(self, seen: Sightings) -> None:

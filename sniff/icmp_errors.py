@@ -119,6 +119,7 @@ def from_errors(packets: PacketBatch, errors: Errors, flows: FlowTable, hosts: H
         probe_len=np.zeros(len(row), np.uint16),
         seq=np.zeros(len(row), np.uint32),
         sure=np.zeros(len(row), np.bool_),
+        asks=np.ones(len(row), np.bool_),
     )
 
 

@@ -66,12 +66,15 @@ def no_evidence() -> Evidence:
 
 
 def as_probes(row: Rows, contact: Rows) -> Probes:
-    """Return packets that ask for the first time."""
+    """Return packets that ask."""
     return Probes(row, contact, np.ones(len(row), np.bool_), np.zeros(len(row), np.bool_))
 
 
 def join_evidence(parts: list[Evidence]) -> Evidence:
     """Return all evidence in one."""
+    parts = [part for part in parts if len(part.row)]
+    if len(parts) < 2:
+        return parts[0] if parts else no_evidence()
     return Evidence(
         np.concatenate([part.row for part in parts]),
         np.concatenate([part.contact for part in parts]),
@@ -83,6 +86,10 @@ def join_evidence(parts: list[Evidence]) -> Evidence:
 
 def join_probes(parts: list[Probes]) -> Probes:
     """Return all probes in one."""
+    parts = [part for part in parts if len(part.row)]
+    if len(parts) < 2:
+        none = np.zeros(0, np.intp)
+        return parts[0] if parts else as_probes(none, none)
     return Probes(
         np.concatenate([part.row for part in parts]),
         np.concatenate([part.contact for part in parts]),
@@ -105,9 +112,9 @@ def from_answers(hosts: HostTable, stage: FlowStage, contacts: ContactTable, con
     half_open = proceeds & rst & ~ack & (since_syn == 1)
     refused = answer & ((tcp & rst) | ((packets.proto[at] == SCTP) & (flags == SCTP_ABORT)))
     blocked = refused & tcp
-    blocked[blocked] = foreign_ttl(
-        hosts, stage.src[at[blocked]], packets.ttl[at[blocked]], packets.time_ns[at[blocked]]
-    )
+    if blocked.any():
+        by = at[blocked]
+        blocked[blocked] = foreign_ttl(hosts, stage.src[by], packets.ttl[by], packets.time_ns[by])
     outcome = np.zeros(len(at), np.uint8)
     outcome[goes_on | half_open] = Outcome.IMPLIED_OPEN
     outcome[answer] = Outcome.OPEN

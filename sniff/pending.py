@@ -52,9 +52,10 @@ class Pending:
         return max((int(queue[-1].deadline_ns[-1]) for queue in self._queues.values() if queue), default=None)
 
     def add(self, due: Due, wait: I64) -> None:
-        """Queue contacts, given in time order, by how long each waits."""
-        for length in np.unique(wait).tolist():
-            some = due.part(np.flatnonzero(wait == length))
+        """Queue contacts (at least one), given in time order, by how long each waits."""
+        lengths = [int(wait[0])] if (wait == wait[0]).all() else np.unique(wait).tolist()
+        for length in lengths:
+            some = due if len(lengths) == 1 else due.part((wait == length).nonzero()[0])
             self._queues.setdefault(length, deque()).append(some)
             self._used += len(some)
         while self._used > self._capacity:

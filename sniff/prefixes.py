@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nettriage.model.columns import I32, I64, Rows
+from nettriage.model.columns import I32, I64, Rows, runs
 from nettriage.model.health import Gauge
 from nettriage.model.tables import PREFIX_BYTES, U8
 from sniff.flows import FlowTable
@@ -25,7 +25,7 @@ def copy_spans(target: U8, target_at: I64, source: U8, source_at: I64, length: I
     """
     todo = length > 0
     for width in _WIDTHS:
-        fits = np.flatnonzero(todo & (length >= width))
+        fits = (todo & (length >= width)).nonzero()[0]
         if not len(fits):
             continue
         todo[fits] = False
@@ -85,21 +85,21 @@ class PrefixTable:
         self._serial[slot] = self._flows.serial[late]
         self._flows.slot[late] = slot
 
-    def keep(self, flows: Rows, side: Rows, begin: I64, source: U8, source_at: I64, length: I64) -> Rows:
-        """Copy payload to its place in the kept prefix; return the flows that grew, ascending.
+    def keep(self, slot: Rows, side: Rows, begin: I64, source: U8, source_at: I64, length: I64) -> Rows:
+        """Copy payload to its place in the kept prefix, if it has a slot; return which spans were kept.
 
-        `begin` is the stream offset of each span; spans of one side never overlap.
+        Spans are grouped by slot and side. `begin` is the stream offset of each; those of one side never overlap.
         """
-        slot = self.slots(flows)
         length = np.minimum(length, PREFIX_BYTES - begin)
-        fits = np.flatnonzero((slot >= 0) & (length > 0))
+        fits = ((slot >= 0) & (length > 0)).nonzero()[0]
         if not len(fits):
             return fits
-        slot, side, begin, length = slot[fits], side[fits], begin[fits], length[fits]
-        target_at = (slot * 2 + side) * PREFIX_BYTES + begin
-        copy_spans(self.data.reshape(-1), target_at, source, source_at[fits], length)
-        np.maximum.at(self.length, (slot, side), (begin + length).astype(np.int32))
-        return np.unique(flows[fits])
+        lane, begin, length = slot[fits] * 2 + side[fits], begin[fits], length[fits]
+        copy_spans(self.data.reshape(-1), lane * PREFIX_BYTES + begin, source, source_at[fits], length)
+        heads = runs(lane)
+        reach, grown = self.length.reshape(-1), lane[heads]
+        reach[grown] = np.maximum(reach[grown], np.maximum.reduceat(begin + length, heads))
+        return fits
 
     def turn(self, flows: Rows) -> None:
         """Exchange the sides of flows whose originator turned out to be the other one."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nettriage.model.batch import ARP, PacketBatch, TcpFlag
-from nettriage.model.columns import I64, Rows, group
+from nettriage.model.columns import I64, Rows, lengths
 from nettriage.model.tables import ORIGINATOR, RESPONDER, U16, Opened
 from sniff.contacts import ND_SOLICITATION, Attempts
 from sniff.flow_key import ICMP, ICMP6, SCTP, TCP, UDP
@@ -26,35 +26,38 @@ _NO_ADDRESS = np.uint64(0xFFFF_0000_0000)
 
 def flow_probes(flows: FlowTable, stage: FlowStage) -> Rows:
     """Return positions of the packets that make a contact, ascending, at most one for each flow."""
-    packets, rows = stage.packets, stage.rows
-    opening = stage.found.new_first[_opens(stage)]
-    asked = packets.pure_syn() & (stage.side_then == ORIGINATOR)
-    asked[opening] = False
-    asked = np.flatnonzero(asked)
-    asked = asked[flows.contact[rows[asked]] < 0]
-    if len(asked):
-        asked = asked[group(rows[asked]).first]
-        if len(opening):
-            asked = asked[~np.isin(rows[asked], rows[opening])]
-    return np.sort(np.concatenate((opening, asked)))
+    opening, asked = _opening(stage), stage.packets.asks()
+    asked = asked[(stage.side_then[asked] == ORIGINATOR) & (flows.contact[stage.rows[asked]] < 0)]
+    if not len(asked):
+        return opening
+    sides = stage.sides
+    flow = np.arange(len(sides.flow)).repeat(lengths(sides.flow, len(sides.row)))[sides.lane]
+    first = np.empty(len(sides.flow), np.intp)
+    first[flow[asked][::-1]] = asked[::-1]
+    first[flow[opening]] = -1
+    asked = asked[first[flow[asked]] == asked]
+    return np.sort(np.concatenate((opening, asked))) if len(opening) else asked
 
 
-def _opens(stage: FlowStage) -> Bools:
-    """Return, for each new flow, whether its first packet makes a contact (a plain SYN is told apart elsewhere).
+def _opening(stage: FlowStage) -> Rows:
+    """Return the positions of the packets that begin a flow and make a contact; a plain SYN is told apart elsewhere.
 
     So do probes with odd flags, the first datagram, and an answer whose question was not seen. A bare ACK and
     data from the middle of a session do not.
     """
     packets, at = stage.packets, stage.found.new_first
-    by_source, opened = stage.opening.by_source, stage.opening.opened
+    other = (~packets.pure_syn()[at]).nonzero()[0]
+    if not len(other):
+        return other
+    at, by_source, opened = at[other], stage.opening.by_source[other], stage.opening.opened[other]
     proto, flags = packets.proto[at], packets.tcp_flags[at]
-    odd = ((flags & (_ACK | _RST)) == 0) & ~packets.pure_syn()[at]
+    odd = (flags & (_ACK | _RST)) == 0
     maimon = (flags == (_FIN | _ACK)) & by_source & (packets.payload_len[at] == 0)
     tcp = (proto == TCP) & (odd | maimon | (opened == Opened.SYN_ACK))
     udp = (proto == UDP) & by_source
     sctp = (proto == SCTP) & ((flags == SCTP_INIT) | (flags == SCTP_INIT_ACK))
     icmp = ((proto == ICMP) | (proto == ICMP6)) & (opened == Opened.SYN)
-    return np.asarray(tcp | udp | sctp | icmp)
+    return np.asarray(at[tcp | udp | sctp | icmp])
 
 
 def from_flows(hosts: HostTable, stage: FlowStage, at: Rows) -> Attempts:
@@ -65,12 +68,13 @@ def from_flows(hosts: HostTable, stage: FlowStage, at: Rows) -> Attempts:
     packets = stage.packets
     answers = stage.side_then[at] == RESPONDER
     tcp, flags = packets.tcp[at], packets.tcp_flags[at]
+    some = bool(answers.any())
 
     def asker(source: npt.NDArray[Any], target: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.where(answers, target[at], source[at])
+        return np.where(answers, target[at], source[at]) if some else source[at]
 
     def asked(source: npt.NDArray[Any], target: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.where(answers, source[at], target[at])
+        return np.where(answers, source[at], target[at]) if some else target[at]
 
     src, dst = asker(stage.src, stage.dst), asked(stage.src, stage.dst)
     return Attempts(
@@ -92,6 +96,7 @@ def from_flows(hosts: HostTable, stage: FlowStage, at: Rows) -> Attempts:
         probe_len=np.where(answers, 0, np.minimum(packets.payload_len[at], 0xFFFF)).astype(np.uint16),
         seq=np.where(answers, packets.ack[at] - np.uint32(1), packets.seq[at]),
         sure=~answers & ~(tcp & ((flags & _ACK) != 0)),
+        asks=answers | ~tcp | ((flags & (_ACK | _RST)) == 0),
     )
 
 
@@ -143,4 +148,5 @@ def from_neighbours(packets: PacketBatch, time_ns: I64, hosts: HostTable, sound:
         probe_len=none,
         seq=none.astype(np.uint32),
         sure=np.ones(len(row), np.bool_),
+        asks=np.ones(len(row), np.bool_),
     )

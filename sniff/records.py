@@ -26,6 +26,18 @@ class Records:
         """Return the view of one field; it writes through."""
         return self._records[name]
 
+    def blank(self, count: int) -> npt.NDArray[Any]:
+        """Return `count` zeroed records, to be filled and `put`."""
+        return np.zeros(count, self._records.dtype)
+
+    def take(self, rows: Rows) -> npt.NDArray[Any]:
+        """Return a copy of the records in `rows`."""
+        return self._words.take(rows, axis=0).reshape(-1).view(self._records.dtype)
+
+    def put(self, rows: Rows, records: npt.NDArray[Any]) -> None:
+        """Overwrite `rows` with whole records, in one stroke."""
+        self._words[rows] = records.view(np.uint64).reshape(len(records), -1)
+
     def clear(self, rows: Rows) -> None:
         """Zero every field of `rows`."""
         if len(rows):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nettriage.model.columns import Rows
+from nettriage.model.columns import Rows, lengths, runs
 from nettriage.model.slices import Resumes
 from sniff.flow_counters import Sides
 from sniff.flow_packets import FlowPackets
@@ -20,7 +20,7 @@ def find_resumes(flows: FlowTable, packets: FlowPackets, sides: Sides, fresh: Ne
     if not len(fresh):
         return no_resumes(), fresh.position
     time_ns = packets.time_ns[fresh.position]
-    heads = np.flatnonzero(np.diff(fresh.group, prepend=-1))
+    heads = runs(fresh.group)
     row, side = sides.row[fresh.group[heads]], sides.side[fresh.group[heads]]
     before = np.empty_like(time_ns)
     before[1:] = time_ns[:-1]
@@ -31,8 +31,10 @@ def find_resumes(flows: FlowTable, packets: FlowPackets, sides: Sides, fresh: Ne
     resumed = idle >= IDLE_NS
     resumed[heads] |= first
     _note(flows, packets, fresh, heads, row, side, first)
-    at = np.flatnonzero(resumed)
-    at = at[np.argsort(fresh.position[at], kind="stable")]
+    at = resumed.nonzero()[0]
+    if not len(at):
+        return no_resumes(), at
+    at = at[fresh.position[at].argsort()]
     lane = fresh.group[at]
     np.add.at(flows.resumes, (sides.row[lane], sides.side[lane]), np.uint32(1))
     events = Resumes(
@@ -50,7 +52,7 @@ def no_resumes() -> Resumes:
 def _note(
     flows: FlowTable, packets: FlowPackets, fresh: NewPayload, heads: Rows, row: Rows, side: Rows, first: Rows
 ) -> None:  # fmt: skip
-    tails = np.append(heads[1:], len(fresh)) - 1
+    tails = heads + lengths(heads, len(fresh)) - 1
     flows.last_data_ns[row, side] = packets.time_ns[fresh.position[tails]]
     begun = heads[first]
     if not len(begun):
@@ -58,7 +60,7 @@ def _note(
     row, side, position = row[first], side[first], fresh.position[begun]
     flows.first_payload_len[row, side] = np.minimum(packets.payload_len[position], 0xFFFF).astype(np.uint16)
     # Written backwards in time: where both sides began in this batch, the earlier one stays.
-    latest_first = np.argsort(-position)
+    latest_first = position.argsort()[::-1]
     row, side = row[latest_first], side[latest_first]
     silent = flows.first_speaker[row] < 0
     flows.first_speaker[row[silent]] = side[silent].astype(np.int8)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from nettriage.model.batch import TcpFlag
-from nettriage.model.columns import I64, Rows
+from nettriage.model.columns import I64, Rows, lengths, runs
 from nettriage.model.tables import U32
 from sniff.flow_counters import Sides
 from sniff.flow_packets import Bools, FlowPackets
 from sniff.flows import FlowTable
 
-_SYN, _ACK, _RST = int(TcpFlag.SYN), int(TcpFlag.ACK), int(TcpFlag.RST)
+_SYN, _ACK, _RST = (np.uint16(bit) for bit in (TcpFlag.SYN, TcpFlag.ACK, TcpFlag.RST))
 _LANE_BITS = 32
 """Stream positions of one batch are below 2**31, so groups laid 2**32 apart never meet in a running maximum."""
 RESYNC_BYTES = 1 << 24
@@ -39,106 +39,134 @@ class NewPayload:
         return len(self.position)
 
 
-def new_payload(flows: FlowTable, packets: FlowPackets, sides: Sides, rows: Rows, side: Rows) -> NewPayload:
+def new_payload(flows: FlowTable, packets: FlowPackets, sides: Sides) -> NewPayload:
     """Return the packets with new payload, and count their bytes in `flows`."""
-    groups = sides.groups
-    sane = packets.tcp & ((packets.tcp_flags & np.uint16(_SYN | _ACK)) != 0) & ~packets.has(_RST)
-    carries = (packets.payload_len > 0) & (sane | ~packets.tcp)
-    _anchor(flows, packets, rows, side, sane, carries)
-    group_of = np.repeat(np.arange(len(groups.ids)), groups.counts)
-    kept = carries[groups.order]
-    position, lane = groups.order[kept], group_of[kept]
-    if not len(position):
+    order = sides.groups.order
+    control = packets.control[order]
+    sane = ((control & (_SYN | _ACK)) != 0) & ((control & _RST) == 0)
+    carries = (packets.payload_len[order] > 0) & (sane | ~packets.tcp[order])
+    kept = carries.nonzero()[0]
+    _anchor(flows, packets, sides, sane, kept)
+    if not len(kept):
         none = np.zeros(0, np.int64)
-        return NewPayload(position, lane, none, none, none)
-    length = packets.payload_len[position].astype(np.int64)
-    end = _ends(flows, packets, sides, position, lane, length)
+        return NewPayload(kept, kept, none, none, none)
+    speech = _speech(flows, packets, sides, order[kept], sides.ordered[kept])
+    end, lane = speech.end, speech.lane
     floor = lane << _LANE_BITS
     reach = np.maximum.accumulate(floor + np.maximum(end, 0)) - floor
-    before = np.concatenate(([0], reach[:-1]))
-    before[np.flatnonzero(np.diff(lane, prepend=-1))] = 0
+    before = np.empty_like(reach)
+    before[1:] = reach[:-1]
+    before[speech.heads] = 0
     grown = reach - before
-    gap = np.maximum(end - length - before, 0)
-    _count(flows, packets, sides, _Growth(position, lane, length, reach, grown, gap))
-    new = np.flatnonzero(grown)
-    begin = np.maximum(end - length, before)[new]
-    base = _stream_bases(flows, sides, lane, np.where(gap > RESYNC_BYTES, length, grown))
-    return NewPayload(
-        position[new], lane[new], begin + base[new], begin - (end - length)[new], grown[new]
-    )  # fmt: skip
+    start = end - speech.length
+    gap = np.maximum(start - before, 0)
+    counted = np.where(gap > RESYNC_BYTES, speech.length, grown)
+    base = flows.payload_bytes[speech.at].astype(np.int64).repeat(speech.counts)
+    _count(flows, speech, _Growth(reach, grown, gap, counted))
+    new = grown.nonzero()[0]
+    begin, start = np.maximum(start, before)[new], start[new]
+    return NewPayload(speech.position[new], lane[new], begin + base[new], begin - start, grown[new])
+
+
+@dataclass(frozen=True, slots=True)
+class _Speech:
+    """The packets that carry payload, grouped by flow and side."""
+
+    position: Rows
+    lane: Rows
+    """Index into `Sides`."""
+    length: I64
+    end: I64
+    """Where each payload ends, counted from the end of its side's stream before this batch."""
+    heads: Rows
+    """Where each group begins."""
+    counts: Rows
+    at: tuple[Rows, Rows]
+    """Row and side of each group."""
+    tcp: Bools
+    """Whether each group is TCP."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Growth:
-    position: Rows
-    lane: Rows
-    length: I64
     reach: I64
     grown: I64
     gap: I64
+    counted: I64
 
 
-def _anchor(flows: FlowTable, packets: FlowPackets, rows: Rows, side: Rows, sane: Bools, carries: Bools) -> None:
+def _anchor(flows: FlowTable, packets: FlowPackets, sides: Sides, sane: Bools, carriers: Rows) -> None:
     """Fix where the stream of each side starts: after its SYN, else at its first segment seen.
 
     Only `sane` segments count: a reset may carry any sequence number, a probe without ACK too. A SYN that comes
-    after payload does not move the start.
+    after payload does not move the start. `sane` and `carriers` are in the order of the groups.
     """
-    syn = packets.has(_SYN) & sane
-    fresh = np.flatnonzero(sane & (syn | ~flows.seq_known[rows, side]))[::-1]
-    fresh = fresh[flows.payload_bytes[rows[fresh], side[fresh]] == 0]
-    first = fresh[~flows.seq_known[rows[fresh], side[fresh]]]
-    # Backwards, so that the first segment wins over later ones; then the last SYN before any payload wins over all.
-    flows.next_seq[rows[first], side[first]] = packets.seq[first] + syn[first].astype(np.uint32)
-    flows.seq_known[rows[first], side[first]] = True
-    asked = fresh[syn[fresh]][::-1]
-    if len(asked):
-        spoken = np.flatnonzero(carries)
-        lane, at = np.unique(rows[spoken] * 2 + side[spoken], return_index=True)
-        lane, begins = np.append(lane, -1), np.append(spoken[at], len(rows))
-        mine = rows[asked] * 2 + side[asked]
-        found = np.searchsorted(lane[:-1], mine)
-        asked = asked[(lane[found] != mine) | (asked <= begins[found])]
-        flows.next_seq[rows[asked], side[asked]] = packets.seq[asked] + np.uint32(1)
+    at = (sides.row, sides.side)
+    mute = flows.payload_bytes[at] == 0
+    if not mute.any():
+        return
+    first = _first_of(sides, sane, mute & ~flows.seq_known[at])
+    syn = packets.marks[(packets.control[packets.marks] & (_SYN | _RST)) == _SYN]
+    begun = (first < len(packets)).nonzero()[0]
+    if len(begun):
+        row, side, position = sides.row[begun], sides.side[begun], first[begun]
+        is_syn = (packets.control[position] & _SYN) != 0
+        flows.next_seq[row, side] = packets.seq[position] + is_syn
+        flows.seq_known[row, side] = True
+    # The last SYN before any payload wins; the first segment was dealt with.
+    lane = sides.lane[syn]
+    again = (mute[lane] & (syn != first[lane])).nonzero()[0]
+    if len(again):
+        syn, lane = syn[again], lane[again]
+        spoken = np.full(len(sides.row), len(packets))
+        spoken[sides.ordered[carriers][::-1]] = sides.groups.order[carriers][::-1]
+        early = syn <= spoken[lane]
+        syn, lane = syn[early], lane[early]
+        flows.next_seq[sides.row[lane], sides.side[lane]] = packets.seq[syn] + np.uint32(1)
 
 
-def _ends(
-    flows: FlowTable, packets: FlowPackets, sides: Sides, position: Rows, lane: Rows, length: I64
-) -> I64:  # fmt: skip
-    """Return where each payload ends, counted from the end of its side's stream before this batch."""
-    row, which = sides.row[lane], sides.side[lane]
-    syn = packets.has(_SYN)[position]
-    after = packets.seq[position] + syn.astype(np.uint32) + length.astype(np.uint32)
-    by_seq = (after - flows.next_seq[row, which]).view(np.int32).astype(np.int64)
-    total = np.cumsum(length)
-    heads = np.flatnonzero(np.diff(lane, prepend=-1))
-    start = np.repeat((total - length)[heads], np.diff(np.append(heads, len(lane))))
-    return np.where(packets.tcp[position], by_seq, total - start)
+def _first_of(sides: Sides, wanted: Bools, among: Bools) -> Rows:
+    """Return `intp [g]`, the position of the first wanted packet of the groups `among`, else one beyond all."""
+    order, starts = sides.groups.order, sides.groups.starts
+    beyond = len(order)
+    first = np.full(len(starts), beyond)
+    if among.any():
+        index = np.where(wanted, order, beyond)
+        first[among] = np.minimum.reduceat(index, starts)[among]
+    return first
 
 
-def _stream_bases(flows: FlowTable, sides: Sides, lane: Rows, counted: I64) -> I64:
-    """Return the stream offset of each lane before this batch (`payload_bytes` now holds what came after)."""
-    per_lane = np.bincount(lane, counted, len(sides.row)).astype(np.int64)
-    before = flows.payload_bytes[sides.row, sides.side].astype(np.int64) - per_lane
-    return np.asarray(before[lane])
+def _speech(flows: FlowTable, packets: FlowPackets, sides: Sides, position: Rows, lane: Rows) -> _Speech:
+    heads = runs(lane)
+    counts, of_head = lengths(heads, len(lane)), lane[heads]
+    at = (sides.row[of_head], sides.side[of_head])
+    length = packets.payload_len[position].astype(np.int64)
+    tcp = packets.tcp[position[heads]]
+    after = packets.seq[position] + length.astype(np.uint32)
+    after += (packets.control[position] & _SYN) != 0
+    after -= flows.next_seq[at].repeat(counts)
+    end = after.view(np.int32).astype(np.int64)
+    if not tcp.all():
+        total = np.cumsum(length)
+        start = (total - length)[heads].repeat(counts)
+        end = np.where(tcp.repeat(counts), end, total - start)
+    return _Speech(position, lane, length, end, heads, counts, at, tcp)
 
 
-def _count(flows: FlowTable, packets: FlowPackets, sides: Sides, growth: _Growth) -> None:
-    lane, heads = growth.lane, np.flatnonzero(np.diff(growth.lane, prepend=-1))
-    tails = np.append(heads[1:], len(lane)) - 1
-    at = (sides.row[lane[heads]], sides.side[lane[heads]])
+def _count(flows: FlowTable, speech: _Speech, growth: _Growth) -> None:
     new = growth.grown > 0
-    fresh_gap = np.where(new & (growth.gap <= RESYNC_BYTES), growth.gap, 0)
-    counted = np.where(growth.gap > RESYNC_BYTES, growth.length, growth.grown)
 
     def add(column: U32, values: I64) -> None:
-        column[at] += np.add.reduceat(values, heads).astype(column.dtype)
+        column[speech.at] += np.add.reduceat(values, speech.heads).astype(column.dtype)
 
-    add(flows.payload_bytes, counted)  # type: ignore[arg-type]  # u8, as the values are
+    add(flows.payload_bytes, growth.counted)  # type: ignore[arg-type]  # u8, as the values are
     add(flows.payload_packets, new.astype(np.int64))
-    add(flows.gap_bytes, fresh_gap)
-    add(flows.fill_bytes, np.where(new, 0, growth.length))
-    tcp = packets.tcp[growth.position[heads]]
-    known = tcp & flows.seq_known[at]
-    row, which = at[0][known], at[1][known]
-    flows.next_seq[row, which] += growth.reach[tails][known].astype(np.uint32)
+    fresh_gap = new & (growth.gap > 0) & (growth.gap <= RESYNC_BYTES)
+    if fresh_gap.any():
+        add(flows.gap_bytes, growth.gap * fresh_gap)
+    if not new.all():
+        add(flows.fill_bytes, speech.length * ~new)
+    row, which = speech.at
+    known = (speech.tcp & flows.seq_known[row, which]).nonzero()[0]
+    tails = speech.heads + speech.counts - 1
+    flows.next_seq[row[known], which[known]] += growth.reach[tails[known]].astype(np.uint32)

@@ -14,12 +14,14 @@ from sniff.flow_packets import FlowPackets
 from sniff.flows import FlowTable
 
 _SYN, _ACK, _RST, _FIN = (np.uint16(bit) for bit in (TcpFlag.SYN, TcpFlag.ACK, TcpFlag.RST, TcpFlag.FIN))
+_TELLING, _OTHER = _SYN | _ACK | _RST | _FIN, np.uint16(TcpFlag.PSH)
+"""Flags that tell the state, and the bit that stands for all others."""
 _NEVER = np.iinfo(np.int64).max
 
 
 def find_ends(flows: FlowTable, packets: FlowPackets, rows: Rows, side: Rows) -> tuple[FlowEnds, Rows]:
     """Return the flows that a reset or the second FIN ended, in time order, and the positions; before `count`."""
-    closers = np.flatnonzero(packets.has(int(TcpFlag.FIN | TcpFlag.RST)))
+    closers = packets.marks[(packets.control[packets.marks] & (_FIN | _RST)) != 0]
     closers = closers[~flows.ended[rows[closers]]]
     if not len(closers):
         return no_ends(), closers
@@ -64,15 +66,25 @@ def update_states(flows: FlowTable, rows: Rows) -> None:
 
     The state is a function of the flags and counts seen, never of the batch in which they came.
     """
-    flags = flows.tcp_flags[rows]
-    asked, replied = flags[:, ORIGINATOR], flags[:, RESPONDER]
-    both = (flows.packets[rows] > 0).all(axis=1)
-    tcp = flows.proto[rows] == TCP
+    flags, seen = flows.tcp_flags[rows], flows.packets[rows]
+    replied = flags[:, RESPONDER]
+    case = (flags[:, ORIGINATOR] & _TELLING).astype(np.intp)
+    case |= ((replied & _TELLING) | _OTHER * ((replied & ~_TELLING) != 0)).astype(np.intp) << 5
+    case |= ((seen[:, ORIGINATOR] > 0) & (seen[:, RESPONDER] > 0)).astype(np.intp) << 10
+    case |= (flows.payload_packets[rows, RESPONDER] == 0).astype(np.intp) << 11
+    case |= (flows.proto[rows] == TCP).astype(np.intp) << 12
+    flows.state[rows] = _STATE[case]
+
+
+def _states() -> npt.NDArray[np.uint8]:
+    """Return `u1 [8192]`, the state for each combination of what `update_states` looks at."""
+    case = np.arange(1 << 13)
+    asked, replied = (case & 31).astype(np.uint16), (case >> 5 & 31).astype(np.uint16)
+    both, mute, tcp = (case >> 10 & 1) == 1, (case >> 11 & 1) == 1, (case >> 12 & 1) == 1
     either = asked | replied
     syn = (asked & _SYN) != 0
     # The answer to a SYN is a lone reset: no SYN, FIN or data of the responder beside it.
-    refused = ((replied & _RST) != 0) & ((replied & (_SYN | _FIN)) == 0) & (syn | ((asked & _ACK) == 0))
-    refused &= flows.payload_packets[rows, RESPONDER] == 0
+    refused = ((replied & _RST) != 0) & ((replied & (_SYN | _FIN)) == 0) & (syn | ((asked & _ACK) == 0)) & mute
     proceeded = syn & ((asked & _ACK) != 0)
     spoke = both & ((either & _RST) == 0) | (((replied & _SYN) != 0) & ((replied & _ACK) != 0)) | proceeded
     state = np.where(
@@ -82,4 +94,7 @@ def update_states(flows: FlowTable, rows: Rows) -> None:
         np.where(spoke, TcpState.ESTABLISHED,
         np.where(syn | ((asked & _ACK) == 0) & (replied == 0), TcpState.ATTEMPT, TcpState.MIDSTREAM)))))  # fmt: skip
     state = np.where(tcp, state, np.where(both, TcpState.ESTABLISHED, TcpState.ATTEMPT))
-    flows.state[rows] = state.astype(np.uint8)
+    return state.astype(np.uint8)
+
+
+_STATE = _states()

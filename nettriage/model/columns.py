@@ -40,7 +40,8 @@ class Mixer:
             state ^= np.right_shift(state, _FOLD, out=folded)
         state *= _MULTIPLIERS[1]
         state ^= np.right_shift(state, _LAST_FOLD, out=folded)
-        return np.maximum(state, np.uint64(1), out=state)
+        np.maximum(state, np.uint64(1), out=state)
+        return state
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ class KeyTable:
         """Return `intp [n]`, the row of each key, -1 where absent; changes nothing."""
         sets = self._set_of(keys)
         hit = (self._keys.take(sets, axis=0) == keys[:, None]).view(_HITS)[:, 0]
-        rows = (hit * _WAY_OF_HIT >> _TOP_BYTE).view(np.intp)
+        rows: Rows = (hit * _WAY_OF_HIT >> _TOP_BYTE).view(np.intp)
         rows += sets * WAYS
         rows[hit == 0] = -1
         return rows
