@@ -28,7 +28,6 @@ import numpy as np
 
 from detectors._kit import forge
 from detectors._kit.counted import burst_of, counted_plan, declared_check, distinct_targets, observations
-from detectors._kit.found import flow_of
 from detectors._kit.incident_detector import Account, IncidentDetector
 from detectors._kit.incidents import Incident
 from detectors._kit.ledger import Burst, LedgerPlan
@@ -44,7 +43,7 @@ from nettriage.model.detector import Card, Example, Frames
 from nettriage.model.finding import Finding
 from nettriage.model.site import Site
 from nettriage.model.slices import Outcome, Slice
-from nettriage.model.tables import ORIGINATOR, Tables
+from nettriage.model.tables import ORIGINATOR, RESPONDER, Tables
 from nettriage.model.tuning import Tuning, knob
 
 _REFUSAL = np.uint16(TcpFlag.RST | TcpFlag.ACK)
@@ -220,10 +219,10 @@ def _refusals(seen: Slice) -> Rows:
 
 def _probes_seen(incident: Incident, tables: Tables) -> float | None:
     """Return the share of the newest refusals whose probe was seen; None where no flow is known any more."""
-    newest: Cells = incident.results.cells[-_LOOKED_AT:]
-    rows = np.array([flow_of(incident, newest, at, tables) for at in range(len(newest))], np.intp)
-    rows = rows[rows >= 0]
-    return float((tables.flows.packets[rows, ORIGINATOR] > 0).mean()) if len(rows) else None
+    newest, flows = incident.results.cells[-_LOOKED_AT:], tables.flows
+    known = (newest["flow"] >= 0) & (flows.port[newest["flow"], RESPONDER] == newest["port"])
+    rows = newest["flow"][known]
+    return float((flows.packets[rows, ORIGINATOR] > 0).mean()) if len(rows) else None
 
 
 def _probes(share: float, src: str, led: bool) -> str:
