@@ -149,8 +149,10 @@ class Flood(Detector):
     def _judged(self, load: Load, now_ns: int, tables: Tables, told: Finding | None) -> Finding | None:
         """Return the finding for a victim whose flows are too many, too dead and too crowded, else None."""
         dead = _dead_share(load, now_ns, tables)
-        crowded = load.sampled >= self.tuning.flows_a_port * load.ports or load.sources >= self.tuning.sources
-        if dead is None or dead < self.tuning.dead_share or load.flows * dead < self.tuning.half_open or not crowded:
+        if dead is None or dead < self.tuning.dead_share or load.flows * dead < self.tuning.half_open:
+            return None
+        load = self._victims.estimated(load)
+        if load.sampled < self.tuning.flows_a_port * load.ports and load.sources < self.tuning.sources:
             return None
         if told is None and len(self._open) == INCIDENTS:
             self._refused += 1

@@ -20,6 +20,8 @@ CELL = np.dtype(
 Cells = npt.NDArray[np.void]
 _WHOLE = np.dtype(f"V{CELL.itemsize}")
 """A cell as so many bytes: copied several times faster than field by field."""
+_PLACES = 4
+"""Places of a ring that are looked at in one go: most rings hold no more."""
 _LONG_AGO = -(1 << 62)
 
 
@@ -107,9 +109,11 @@ class Recent:
         """Return `bool [n]`, whether the ring of `rows[i]` has a contact with `targets[i]` (keyed hashes)."""
         found = np.zeros(len(rows), np.bool_)
         held = np.minimum(self._seen[rows], self.depth)
-        for place in range(int(held.max(initial=0))):
+        for place in range(0, int(held.max(initial=0)), _PLACES):
             at = np.flatnonzero(held > place)
-            found[at] |= self._targets[place][rows[at]] == targets[at]
+            places = slice(place, place + _PLACES)
+            valid = np.arange(self.depth)[places, None] < held[at]
+            found[at] |= ((self._targets[places, rows[at]] == targets[at]) & valid).any(axis=0)
         return found
 
     def earlier(self, rows: Rows, turn: Rows, ts_ns: I64, count: Rows) -> I64:

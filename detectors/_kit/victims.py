@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,9 @@ SAMPLES = 32
 """Flows remembered of each slot: the first ones, so that they are old enough to be judged."""
 _EVERY = 8
 """One flow in this many, by serial number, feeds the estimates and the sample."""
-_PROTOCOLS = (1, 6, 17, 58, 132)
 _TCP = 6
+_IS_COUNTED = np.zeros(65_536, np.bool_)
+_IS_COUNTED[[1, _TCP, 17, 58, 132]] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +35,20 @@ class Load:
     key: int
     victim: Address
     proto: int
+    slots: Rows
     flows: int
     """New flows in the window."""
     total: int
     """New flows since the victim has its row."""
-    sources: int
-    """Estimate of distinct sources, from one flow in eight: a lower bound."""
-    ports: int
-    """Estimate of distinct destination ports among those."""
     sampled: int
-    """Flows behind the two estimates."""
+    """Flows of the window behind what is estimated."""
     sample: Rows
     """`intp [k]`, rows of sampled flows, -1 where the flow left its table."""
     last_ns: int
+    sources: int = 0
+    """Estimate of distinct sources, from one flow in eight: a lower bound; 0 until `VictimTable.estimated`."""
+    ports: int = 0
+    """Estimate of distinct destination ports among those; 0 until then."""
 
 
 class VictimTable:
@@ -85,8 +87,11 @@ class VictimTable:
         """Count the flows that began, by the host that they were opened to."""
         flows, hosts = seen.tables.flows, seen.tables.hosts
         at = seen.new_flows
-        opened = (flows.proto[at] != _TCP) | (flows.opened[at] == Opened.SYN)
-        at = at[opened & np.isin(flows.proto[at], _PROTOCOLS) & (flows.host[at] >= 0).all(axis=1)]
+        if not len(at):
+            return
+        proto, host = flows.proto[at], flows.host[at]
+        opened = (proto != _TCP) | (flows.opened[at] == Opened.SYN)
+        at = at[opened & _IS_COUNTED[proto] & (host[:, ORIGINATOR] >= 0) & (host[:, RESPONDER] >= 0)]
         if not len(at):
             return
         victim = flows.host[at, RESPONDER].astype(np.int64)
@@ -109,18 +114,21 @@ class VictimTable:
         order = heavy[np.argsort(-flows[heavy], kind="stable")]
         return [self._load(int(rows[at]), slots[at], int(flows[at]), tables) for at in order.tolist()]
 
+    def estimated(self, load: Load) -> Load:
+        """Return a load of this moment with its distinct sources and ports."""
+        line = load.slots[None, :]
+        return replace(load, sources=int(self._sources.merged(line)[0]), ports=int(self._ports.merged(line)[0]))
+
     def _load(self, row: int, slots: Rows, flows: int, tables: Tables) -> Load:
-        line = slots[None, :]
         held = np.arange(SAMPLES) < self._sampled[slots][:, None]
         sample, serial = self._sample_row[slots][held], self._sample_serial[slots][held]
         return Load(
             key=int(self._table.keys[row]),
             victim=(int(self._addr[row, 0]), int(self._addr[row, 1])),
             proto=int(self._proto[row]),
+            slots=slots,
             flows=flows,
             total=int(self._total[row]),
-            sources=int(self._sources.merged(line)[0]),
-            ports=int(self._ports.merged(line)[0]),
             sampled=int(self._sampled[slots].sum()),
             sample=np.where(tables.flows.serial[sample] == serial, sample, -1).astype(np.intp),
             last_ns=int(self._last_ns[row]),
@@ -144,10 +152,10 @@ class VictimTable:
         self._proto[rows] = proto[placed]
 
     def _count(self, rows: Rows, at: I32, tables: Tables) -> None:
-        flows = tables.flows
-        slots, stale = self._ring.enter(rows, flows.first_ns[at])
+        flows, first_ns = tables.flows, tables.flows.first_ns[at]
+        slots, stale = self._ring.enter(rows, first_ns)
         self._empty(stale)
-        np.maximum.at(self._last_ns, rows, flows.first_ns[at])
+        np.maximum.at(self._last_ns, rows, first_ns)
         np.add.at(self._total, rows, 1)
         inside = slots >= 0
         np.add.at(self._flows, slots[inside], 1)
