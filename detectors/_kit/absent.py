@@ -48,7 +48,7 @@ class AbsentNeighbours:
         placed = located.rows >= 0
         slots, stale = self._ring.enter(located.rows[placed], events.ts_ns[at[placed]])
         self._silent[stale] = 0
-        np.add.at(self._silent, slots[slots >= 0], 1)
+        np.add.at(self._silent, slots[slots >= 0], np.int32(1))
 
     def count(self, source: int, now_ns: int) -> int:
         """Return the absent neighbours that the source with this key asked for in the last minute."""

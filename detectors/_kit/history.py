@@ -79,7 +79,7 @@ class TargetHistory:
         before = np.where(turn >= OTHERS, earlier, self._failed_ns[row, place])
         before[ordinal < OTHERS] = _LONG_AGO
         self._failed_ns[row, place] = at
-        np.add.at(self._failures, rows, 1)
+        np.add.at(self._failures, rows, np.uint32(1))
         shared = np.empty(len(rows), np.bool_)
         shared[groups.order] = at - SHARED_NS <= before
         return shared
@@ -88,5 +88,5 @@ class TargetHistory:
         groups = group(rows)
         before = np.empty(len(rows), np.int64)
         before[groups.order] = self._served[rows[groups.order]] + turns(groups)
-        np.add.at(self._served, rows, 1)
+        np.add.at(self._served, rows, np.uint32(1))
         return before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +68,8 @@ class ScanContacts:
     attempt_ns: I64
     fresh: npt.NDArray[np.bool_]
     """Whether the target answered nobody before."""
+    tries: npt.NDArray[np.uint16]
+    """`u2`, probes of the contact that were seen."""
 
     def __len__(self) -> int:
         return len(self.ts_ns)
@@ -101,7 +104,27 @@ def contacts_at(events: ContactEvents, at: Rows) -> ScanContacts:
         events.ts_ns[at], outcome, failed, np.zeros(len(at), np.int64),
         events.src_key[at], events.dst_key[at], events.src_hi[at], events.src_lo[at], events.dst_hi[at],
         events.dst_lo[at], events.proto[at], events.port[at], events.flow[at], events.attempt_ns[at], ~failed,
+        events.tries[at],
     )  # fmt: skip
+
+
+class _Latest:
+    """The settled contacts of the events last asked for: every scan detector asks for those of the same slice."""
+
+    def __init__(self) -> None:
+        self._events: ContactEvents | None = None
+        self._at: Rows = np.zeros(0, np.intp)
+        self._contacts: ScanContacts | None = None
+
+    def of(self, events: ContactEvents) -> tuple[Rows, ScanContacts]:
+        """Return the rows of the settled contacts that have ports, and a copy whose columns may be replaced."""
+        if self._contacts is None or self._events is not events:
+            self._at = settled_rows(events, has_ports(events.proto))
+            self._events, self._contacts = events, contacts_at(events, self._at)
+        return self._at, copy(self._contacts)
+
+
+_LATEST = _Latest()
 
 
 class Evidence:
@@ -117,12 +140,9 @@ class Evidence:
 
     def take(self, events: ContactEvents) -> ScanContacts | None:
         """Return the settled TCP, UDP and SCTP contacts with single hosts, or None where there are none."""
-        if not len(events):
-            return None
-        at = settled_rows(events, has_ports(events.proto))
+        at, contacts = _LATEST.of(events)
         if not len(at):
             return None
-        contacts = contacts_at(events, at)
         keys = self._mixer(contacts.dst_key, contacts.proto, contacts.port)
         known = self.history.note(keys, contacts.ts_ns, contacts.failed)
         nats = np.where(known.served >= POPULAR_SOURCES, self._weights.answered_popular, self._weights.answered)
