@@ -47,8 +47,8 @@ from nettriage.model.site import Site
 from nettriage.model.slices import Outcome, Slice
 from nettriage.model.tuning import Tuning, knob
 
-_SCORE_MAX, _SILENT_SCORE_MAX = 60.0, 30.0
-"""A denial is a filter at work; silence alone says little."""
+_SCORE_MAX, _FEW_DENIED_SCORE_MAX, _SILENT_SCORE_MAX = 60.0, 30.0, 15.0
+"""A denial is a filter at work; silence alone is information beside the scan that meets it."""
 _SPREAD = 0.64
 """Share of the denials that a clock of the window still holds when they come evenly spread over it."""
 
@@ -164,7 +164,8 @@ class DeniedFlows(IncidentDetector):
         denied = results.with_outcome(Outcome.BLOCKED) if blocked else results.cells
         hosts, ports = results.hosts(denied), sorted(results.ports(denied))
         quiet = f"; {silent:,} more stayed silent" if silent else ""
-        limit = _SCORE_MAX if blocked >= self.tuning.targets else _SILENT_SCORE_MAX
+        few = _FEW_DENIED_SCORE_MAX if blocked else _SILENT_SCORE_MAX
+        limit = _SCORE_MAX if blocked >= self.tuning.targets else few
         return Account(
             title=f"{counted(blocked or silent, 'flow')} {'denied' if blocked else 'without an answer'}",
             reason=(

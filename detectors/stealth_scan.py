@@ -29,18 +29,26 @@ from typing import ClassVar
 import numpy as np
 
 from detectors._kit import forge
-from detectors._kit.counted import burst_of, counted_plan, declared_check, distinct_targets, observations, span_s
+from detectors._kit.counted import burst_of, counted_plan, distinct_targets, observations, span_s
 from detectors._kit.crowds import Crowds
 from detectors._kit.incident_detector import Account, IncidentDetector
 from detectors._kit.incidents import Incident
 from detectors._kit.ledger import Burst, LedgerPlan
-from detectors._kit.odd_probes import AMBIGUOUS, TECHNIQUE_NAMES, OddProbes, Probes, Technique
+from detectors._kit.odd_probes import AMBIGUOUS, OddProbes, Probes, Technique
 from detectors._kit.reasons import counted, duration, listed, port_ranges, rate
 from detectors._kit.scancontacts import TCP, ScanContacts
+from detectors._kit.stealth_words import (
+    answers,
+    benign_checks,
+    counts_by_technique,
+    next_steps,
+    odd_count,
+    technique_names,
+)
 from detectors._kit.tally import Tally
 from detectors._kit.verdict import Standing, score
 from nettriage.model.addresses import to_text
-from nettriage.model.alert import Attack, BenignCheck
+from nettriage.model.alert import Attack
 from nettriage.model.columns import I64, U64
 from nettriage.model.detector import Card, Example, Frames
 from nettriage.model.finding import Finding
@@ -209,16 +217,15 @@ class StealthScan(IncidentDetector):
         results, src, used = incident.results, to_text(*incident.src), self._tally.of(incident.key)
         total, span = int(results.counts.sum()), incident.last_ns - incident.first_ns
         targets, hosts, ports = distinct_targets(results.cells), results.hosts(), sorted(results.ports())
-        names = [TECHNIQUE_NAMES[at] for at in np.argsort(-used, kind="stable").tolist() if used[at]]
         return Account(
-            title=f"Stealth scan: {listed(names, limit=2)}, {counted(targets, 'target')}",
+            title=f"Stealth scan: {listed(technique_names(used), limit=2)}, {counted(targets, 'target')}",
             reason=(
-                f"{src} sent {counted(total, 'probe')} outside of any session ({_by_technique(used)}) to "
+                f"{src} sent {counted(total, 'probe')} outside of any session ({counts_by_technique(used)}) to "
                 f"{counted(len(ports), 'port')} of {listed([to_text(*addr) for addr in hosts], limit=3)} in "
-                f"{duration(span)} ({rate(total, span)}): {_answers(incident)}."
+                f"{duration(span)} ({rate(total, span)}): {answers(incident, used)}."
             ),
             score=_points(used, targets, len(ports), who),
-            confidence=0.95 if _odd(used) else 0.85,
+            confidence=0.95 if odd_count(used) else 0.85,
             objects=hosts,
             object_count=len(hosts),
             ports=ports,
@@ -227,18 +234,18 @@ class StealthScan(IncidentDetector):
             observations=observations(
                 (
                     ("targets of probes", targets, "targets", self.tuning.targets, self.tuning.window_s, 0.5),
-                    ("probes with odd flags or tiny fragments", _odd(used), "probes", self.tuning.targets,
+                    ("probes with odd flags or tiny fragments", odd_count(used), "probes", self.tuning.targets,
                      span_s(incident), 0.3),
-                    ("ACK and FIN+ACK probes in a crowd", int(used.sum()) - _odd(used), "probes",
+                    ("ACK and FIN+ACK probes in a crowd", int(used.sum()) - odd_count(used), "probes",
                      self.tuning.crowd_ports, self.tuning.crowd_window_s, 0.2),
                 )
             ),
-            benign_checked=_benign(used, who),
-            next_steps=_next_steps(src, used, port_ranges(ports)),
+            benign_checked=benign_checks(used, who),
+            next_steps=next_steps(src, used, port_ranges(ports)),
         )  # fmt: skip
 
     def _counterfactual(self, used: I64) -> str:
-        if _odd(used):
+        if odd_count(used):
             return f"would not alert below {self.tuning.targets} targets, or if these packets belonged to sessions"
         return (
             f"would not alert below {self.tuning.crowd_ports} ports of a host or {self.tuning.crowd_hosts} hosts from "
@@ -252,58 +259,12 @@ def _contacts_of(probes: Probes) -> ScanContacts:
         weight=np.zeros(len(probes), np.int64), src_key=probes["src_key"], dst_key=probes["dst_key"],
         src_hi=probes["src_hi"], src_lo=probes["src_lo"], dst_hi=probes["dst_hi"], dst_lo=probes["dst_lo"],
         proto=np.full(len(probes), TCP, np.uint16), port=probes["dport"], flow=probes["flow"],
-        attempt_ns=probes["ts_ns"], fresh=np.zeros(len(probes), np.bool_),
+        attempt_ns=probes["ts_ns"], fresh=np.zeros(len(probes), np.bool_), tries=np.ones(len(probes), np.uint16),
     )  # fmt: skip
-
-
-def _odd(used: I64) -> int:
-    """Return how many probes were of techniques that nothing else looks like."""
-    return int(used.sum() - used[list(AMBIGUOUS)].sum())
 
 
 def _points(used: I64, targets: int, ports: int, who: Standing) -> float:
     points = score(targets, False, who)
-    if _odd(used):
+    if odd_count(used):
         return min(points + _RAW_SOCKETS, 100.0)
     return min(points, _PING_SCORE_MAX) if ports <= 2 else points
-
-
-def _by_technique(used: I64) -> str:
-    order = np.argsort(-used, kind="stable").tolist()
-    return ", ".join(f"{TECHNIQUE_NAMES[at]} {int(used[at]):,}" for at in order if used[at])
-
-
-def _answers(incident: Incident) -> str:
-    results = incident.results
-    parts = (
-        (results.count(Outcome.CLOSED), "closed"),
-        (results.count(Outcome.SILENT), "without an answer (open or filtered)"),
-        (results.count(Outcome.ATTEMPT), "reached, state unknown"),
-    )
-    return ", ".join(f"{number:,} {what}" for number, what in parts if number) or "nothing known of answers"
-
-
-def _benign(used: I64, who: Standing) -> list[BenignCheck]:
-    odd = _odd(used)
-    leftovers = (
-        f"{odd:,} probes have flags or fragments that no session has"
-        if odd
-        else "the flows began with these packets, never carried data, and have the ports of a scan"
-    )
-    return [
-        declared_check(who),
-        BenignCheck(hypothesis="leftovers of sessions from before the capture", rejected_because=leftovers),
-        BenignCheck(
-            hypothesis="damaged packets",
-            rejected_because="headers are sound, and the targets differ while the flags stay the same",
-        ),
-    ]
-
-
-def _next_steps(src: str, used: I64, ports: str) -> list[str]:
-    steps = [f"Find out what runs on {src}: such packets need raw sockets, hence administrator rights."]
-    if used[Technique.ACK]:
-        steps.append("ACK probes map filters: compare what was reached with the rules of the filters on the way.")
-    if used[Technique.TINY_FRAGMENT]:
-        steps.append("Check that the filters on the way drop tiny fragments (RFC 3128).")
-    return [*steps, f"Look for sessions from {src} to ports {ports} that follow."]

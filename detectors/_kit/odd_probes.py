@@ -140,8 +140,10 @@ def _leftovers(seen: Slice) -> Rows:
 def _probes(seen: Slice, at: Rows) -> Probes:
     packets, keys = seen.packets, seen.tables.hosts.key
     probes: Probes = np.zeros(len(at), PROBE)
-    for name in ("ts_ns", "src_hi", "src_lo", "dst_hi", "dst_lo"):
+    for name in ("src_hi", "src_lo", "dst_hi", "dst_lo"):
         probes[name] = getattr(packets, name)[at]
+    # A stamp from the future would be awaited for ever.
+    probes["ts_ns"] = np.minimum(packets.ts_ns[at], seen.now_ns)
     probes["sport"], probes["dport"] = packets.src_port[at], packets.dst_port[at]
     probes["src_key"], probes["dst_key"] = keys[seen.src[at]], keys[seen.dst[at]]
     tiny = (packets.ip_flags[at] & np.uint8(IpFlag.TINY_FRAGMENT)) != 0
