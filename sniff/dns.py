@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +18,14 @@ NAME_MAX = 254
 """Bytes of the longest name without its root label (RFC 1035 2.3.4)."""
 _LABELS_MAX = 127
 _LABEL_MAX = 63
+_STRIDE = 32
+"""Bytes of a name that are fetched at once: most names have less."""
+_CASE_BIT = np.zeros(256, np.uint8)
+"""`u1 [256]`, the bit that makes a capital ASCII letter a small one."""
+_CASE_BIT[ord("A") : ord("Z") + 1] = 0x20
 
-_HEADER = layout(12, txid=(">u2", 0), flags=(">u2", 2), questions=(">u2", 4), answers=(">u2", 6))
+_HEADER_BYTES = 12
+_HEADER = layout(_HEADER_BYTES, txid=(">u2", 0), flags=(">u2", 2), questions=(">u2", 4), answers=(">u2", 6))
 _QUESTION_END = layout(5, qtype=(">u2", 1))
 
 _SECOND_LEVEL = ("ac", "co", "com", "edu", "go", "gob", "gov", "mil", "ne", "net", "or", "org", "sch")
@@ -48,12 +55,15 @@ def dns_columns(packets: PacketBatch, mixer: Mixer) -> DnsColumns:
     """
     data = packets.raw.data
     rows = _messages(packets)
+    if not len(rows):
+        return _no_messages()
     start, end = packets.payload_at[rows], (packets.payload_at + packets.payload_cap)[rows]
     head = read(data, start, _HEADER)
-    names = _walk(data, start + 12, end - 5)
+    names = _walk(data, start + _HEADER_BYTES, end - 5)
     good = names.sound & (head["questions"] > 0)
     rows, head, names = rows[good], head[good], _chosen(names, good)
     domain_at = _domain_at(data, names)
+    hashes = _hash(data, np.concatenate((domain_at, names.at)), np.concatenate((names.stop, names.stop)), mixer)
     return DnsColumns(
         row=rows,
         txid=head["txid"].astype(np.uint16),
@@ -64,17 +74,28 @@ def dns_columns(packets: PacketBatch, mixer: Mixer) -> DnsColumns:
         qname_len=(names.stop - names.at).astype(np.uint8),
         labels=names.labels,
         longest_label=names.longest,
-        domain_hash=_hash(data, domain_at, names.stop, mixer),
+        domain_hash=hashes[: len(rows)],
         domain_at=domain_at,
-        name_hash=_hash(data, names.at, names.stop, mixer),
+        name_hash=hashes[len(rows) :],
         answers=head["answers"].astype(np.uint16),
+    )
+
+
+@cache
+def _no_messages() -> DnsColumns:
+    none = np.zeros(0, np.int64)
+    byte, word, key = none.astype(np.uint8), none.astype(np.uint16), none.astype(np.uint64)
+    return DnsColumns(
+        none.astype(np.intp), word, none.astype(np.bool_), byte, word, none, byte, byte, byte, key, none, key, word
     )
 
 
 def _messages(packets: PacketBatch) -> Rows:
     at_port = (packets.src_port == PORT) | (packets.dst_port == PORT)
-    usable = (packets.flaw == 0) & ~packets.duplicate & (packets.payload_cap >= 12)
-    return np.flatnonzero(at_port & (packets.proto == UDP) & usable)
+    rows = (at_port & (packets.proto == UDP)).nonzero()[0]
+    return np.asarray(
+        rows[(packets.flaw[rows] == 0) & ~packets.duplicate[rows] & (packets.payload_cap[rows] >= _HEADER_BYTES)]
+    )
 
 
 def _walk(data: U8, at: I64, last: I64) -> _Names:
@@ -116,7 +137,7 @@ def _domain_at(data: U8, names: _Names) -> I64:
     """Return where the name that somebody registered starts: the last two labels, or three below ``co.uk``."""
     top, second, third = names.tail
     country = gather(data, top, 1)[:, 0] == 2
-    sold_below = np.isin(_short_label(data, second), [_as_word(label) for label in _SECOND_LEVEL])
+    sold_below = (_short_label(data, second) == _SOLD_BELOW).any(axis=0)
     return np.asarray(np.where(country & sold_below, third, second))
 
 
@@ -129,26 +150,33 @@ def _short_label(data: U8, at: I64) -> npt.NDArray[np.uint32]:
     return np.where(length[:, 0] <= 3, word, np.uint32(0))
 
 
-def _as_word(label: str) -> int:
-    return int.from_bytes(bytes((len(label),)) + label.encode(), "little")
+_SOLD_BELOW = np.array(
+    [[int.from_bytes(bytes((len(label),)) + label.encode(), "little")] for label in _SECOND_LEVEL], np.uint32
+)
+"""`u4 [k, 1]`, those labels in the form that `_short_label` gives them."""
 
 
 def _lower(text: U8) -> U8:
     """Return bytes with ASCII letters in lower case; label lengths are below every letter and stay."""
-    upper = (text >= ord("A")) & (text <= ord("Z"))
-    return text | (upper * np.uint8(0x20))
+    return text | _CASE_BIT.take(text)
 
 
 def _hash(data: U8, at: I64, stop: I64, mixer: Mixer) -> U64:
-    """Return `u8 [k]`, a keyed hash of the lower-case bytes from `at` to `stop`, eight bytes of each in a turn."""
-    state = mixer(stop - at)
+    """Return `u8 [k]`, a keyed hash of the lower-case bytes from `at` to `stop`, eight bytes of each after another."""
+    length = stop - at
+    state = mixer(length)
     going = np.arange(len(at))
-    for offset in range(0, NAME_MAX, 8):
-        left = (stop - at)[going] - offset
-        going, left = going[left > 0], left[left > 0]
+    for offset in range(0, NAME_MAX, _STRIDE):
+        going = going[length[going] > offset]
         if not len(going):
             break
-        text = _lower(gather(data, at[going] + offset, 8))
-        text = np.where(np.arange(8) < left[:, None], text, np.uint8(0))
-        state[going] = mixer(state[going], np.ascontiguousarray(text).view("<u8")[:, 0])
+        left = length[going] - offset
+        text = _lower(gather(data, at[going] + offset, _STRIDE))
+        text *= np.arange(_STRIDE) < left[:, None]
+        words = text.view("<u8")
+        for index in range(_STRIDE // 8):
+            more = (left > index * 8).nonzero()[0]
+            if not len(more):
+                break
+            state[going[more]] = mixer(state[going[more]], words[more, index])
     return state

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from nettriage.model.batch import ARP, NO_PROTO, IpFlag, PacketBatch
-from nettriage.model.columns import I64, U64, Mixer, Rows
+from nettriage.model.columns import I64, U64, Mixer, Rows, lengths, runs
 from nettriage.model.health import Gauge
 from sniff.heads import gather, layout, read
 
@@ -20,11 +23,11 @@ SLOTS = 65_536
 _LONG_AGO_NS = -(1 << 62)
 
 _START = layout(12, first=("<u8", 0), rest=("<u4", 8))
-_LOW_BYTES = (np.uint64(1) << (np.arange(8, dtype=np.uint64) * np.uint64(8))) - np.uint64(1)
-_LOW_BYTES = np.append(_LOW_BYTES, ~np.uint64(0))
-"""`u8 [9]`, mask of the first so many bytes of a little-endian word."""
-_CHECKSUM_AT = np.zeros(0x10000, np.int64)
-"""`i8 [65536]`, offset of the checksum in the transport header by protocol, 0 where there is none."""
+_FIRST_BYTES = np.array([(1 << 8 * min(held, 8)) - 1 for held in range(13)], np.uint64)
+_NEXT_BYTES = np.array([(1 << 8 * max(held - 8, 0)) - 1 for held in range(13)], np.uint32)
+"""`[13]`, masks of the first 8 and of the next 4 bytes of which so many are held, as little-endian words."""
+_CHECKSUM_AT = np.zeros(0x10000, np.uint8)
+"""`u1 [65536]`, offset of the checksum in the transport header by protocol, 0 where there is none."""
 _CHECKSUM_AT[[1, 6, 17, 58, 132]] = [2, 16, 6, 2, 8]
 
 
@@ -66,19 +69,26 @@ class DuplicateFilter:
         rows = _comparable(packets)
         if not len(rows):
             return 0
-        keys = _keys(packets, self._mixer)[rows]
+        keys = _keys(packets, self._mixer)
+        if len(rows) < len(keys):
+            keys = keys[rows]
         slots = (keys >> np.uint64(48)).astype(np.uint16)
         order = np.argsort(slots, kind="stable")
-        copies = self._count(slots[order], keys[order], packets.ts_ns[rows[order]])
-        marked = rows[order[(copies > 0) & (copies <= COPIES_MAX)]]
+        arrived = rows[order]
+        copies = self._count(slots[order], keys[order], packets.ts_ns[arrived])
+        if copies is None:
+            return 0
+        marked = arrived[(copies > 0) & (copies <= COPIES_MAX)]
         packets.duplicate[marked] = True
         return len(marked)
 
-    def _count(self, slots: np.ndarray[tuple[int], np.dtype[np.uint16]], keys: U64, ts_ns: I64) -> I64:
-        """Return `i8 [k]`, how many copies in a row each packet ends; rows are grouped by slot, in order inside."""
-        opens = np.append(True, slots[1:] != slots[:-1])
-        first = np.flatnonzero(opens)
-        last = np.append(first[1:] - 1, len(slots) - 1)
+    def _count(self, slots: np.ndarray[tuple[int], np.dtype[np.uint16]], keys: U64, ts_ns: I64) -> I64 | None:
+        """Return `i8 [k]`, how many copies in a row each packet ends, None where there is none.
+
+        Rows are grouped by slot, in order inside.
+        """
+        first = runs(slots)
+        last = first + lengths(first, len(slots)) - 1
         held = slots[first].astype(np.intp)
         near, same = np.empty(len(slots), np.bool_), np.empty(len(slots), np.bool_)
         near[1:] = np.abs(ts_ns[1:] - ts_ns[:-1]) <= WINDOW_NS
@@ -86,54 +96,67 @@ class DuplicateFilter:
         near[first] = np.abs(ts_ns[first] - self._ts_ns[held]) <= WINDOW_NS
         same[first] = keys[first] == self._key[held]
         linked = near & same
-        copies = np.zeros(len(slots), np.int64)
+        copies = None
         if linked.any():
+            copies = np.zeros(len(slots), np.int64)
             copies[first] = np.where(linked[first], self._copies[held] + 1, 0)
             number = np.arange(len(slots))
-            run_at = np.maximum.accumulate(np.where(opens | ~linked, number, 0))
+            linked_on = linked.copy()
+            linked_on[first] = False
+            run_at = np.maximum.accumulate(np.where(linked_on, 0, number))
             copies = copies[run_at] + number - run_at
         self._overwritten += int(np.count_nonzero(near)) - int(np.count_nonzero(linked))
-        self._key[held], self._ts_ns[held], self._copies[held] = keys[last], ts_ns[last], copies[last]
+        self._key[held], self._ts_ns[held] = keys[last], ts_ns[last]
+        self._copies[held] = 0 if copies is None else copies[last]
         return copies
 
 
 def _comparable(packets: PacketBatch) -> Rows:
     later = packets.ip_flags & np.uint8(IpFlag.LATER_FRAGMENT)
-    return np.flatnonzero((packets.flaw == 0) & (packets.proto != NO_PROTO) & (later == 0))
+    return np.asarray(((packets.flaw == 0) & (packets.proto != NO_PROTO) & (later == 0)).nonzero()[0])
 
 
 def _keys(packets: PacketBatch, mixer: Mixer) -> U64:
     """Return `u8 [n]`, what makes a packet itself, mixed."""
     first, rest = _payload_start(packets)
-    arp = packets.proto == ARP
-    if arp.any():
-        first[arp], rest[arp] = packets.src_mac[arp], packets.dst_mac[arp]
+    ends = _ends(packets, mixer)
+    arp = (packets.proto == ARP).nonzero()[0]
+    if len(arp):
+        first[arp] = packets.src_mac[arp]
+        ends[arp] = mixer(ends[arp], packets.dst_mac[arp])
     return mixer(
-        packets.src_hi, packets.src_lo, packets.dst_hi, packets.dst_lo,
-        _packed(packets.src_port, packets.dst_port, packets.proto, packets.tcp_flags),
-        _packed(packets.seq, packets.ack, bits=32),
-        _packed(packets.ip_id, packets.icmp_type, packets.icmp_code, _checksum(packets)),
-        packets.payload_len.astype(np.uint64),
+        ends,
+        _packed(np.uint16, packets.src_port, packets.dst_port, packets.proto, packets.tcp_flags),
+        _packed(np.uint32, packets.seq, packets.ack),
+        _packed(np.uint16, packets.ip_id, packets.icmp_type, packets.icmp_code, _checksum(packets)),
+        _packed(np.uint32, packets.payload_len, rest),
         first,
-        rest,
-    )  # fmt: skip
+    )
 
 
-def _packed(*columns: np.ndarray[tuple[int], np.dtype[np.unsignedinteger]], bits: int = 16) -> U64:
-    word = columns[0].astype(np.uint64)
-    for column in columns[1:]:
-        word <<= np.uint64(bits)
-        word |= column
-    return word
+def _ends(packets: PacketBatch, mixer: Mixer) -> U64:
+    """Return `u8 [n]`, both addresses in one word: IPv4 addresses as they are, IPv6 addresses mixed."""
+    ends = packets.src_lo << np.uint64(32)
+    ends |= packets.dst_lo & np.uint64(0xFFFF_FFFF)
+    six = (packets.ip_version == 6).nonzero()[0]
+    if len(six):
+        ends[six] = mixer(packets.src_hi[six], packets.src_lo[six], packets.dst_hi[six], packets.dst_lo[six])
+    return ends
 
 
-def _payload_start(packets: PacketBatch) -> tuple[U64, U64]:
-    """Return two `u8 [n]`, the first 8 and the next 4 payload bytes, as far as they were captured."""
+def _packed(kind: type[np.integer[Any]], *columns: npt.NDArray[np.integer[Any]]) -> U64:
+    """Return `u8 [n]`, columns side by side, each as a `kind`, that together fill a word."""
+    words = np.empty((len(columns[0]), len(columns)), kind)
+    for index, column in enumerate(columns):
+        words[:, index] = column
+    return words.view(np.uint64)[:, 0]
+
+
+def _payload_start(packets: PacketBatch) -> tuple[U64, npt.NDArray[np.uint32]]:
+    """Return `u8 [n]` and `u4 [n]`, the first 8 and the next 4 payload bytes, as far as they were captured."""
     head = read(packets.raw.data, packets.payload_at, _START)
     held = np.minimum(packets.payload_cap, 12)
-    first = head["first"] & _LOW_BYTES[np.minimum(held, 8)]
-    rest = head["rest"] & _LOW_BYTES[np.maximum(held - 8, 0)]
-    return first, rest
+    return head["first"] & _FIRST_BYTES.take(held), head["rest"] & _NEXT_BYTES.take(held)
 
 
 def _checksum(packets: PacketBatch) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
@@ -141,7 +164,7 @@ def _checksum(packets: PacketBatch) -> np.ndarray[tuple[int], np.dtype[np.uint16
 
     It stands for the whole payload, and neither routers nor mirrors change it.
     """
-    offset = _CHECKSUM_AT[packets.proto]
+    offset = _CHECKSUM_AT.take(packets.proto)
     at = packets.l4_at + offset
     captured = (offset > 0) & (at + 2 <= packets.payload_at + packets.payload_cap)
     return gather(packets.raw.data, at, 2).view(np.uint16)[:, 0] * captured
