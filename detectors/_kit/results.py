@@ -20,8 +20,6 @@ CELL = np.dtype(
 Cells = npt.NDArray[np.void]
 _WHOLE = np.dtype(f"V{CELL.itemsize}")
 """A cell as so many bytes: copied several times faster than field by field."""
-_PLACES = 4
-"""Places of a ring that are looked at in one go: most rings hold no more."""
 _LONG_AGO = -(1 << 62)
 
 
@@ -85,7 +83,7 @@ class ResultMatrix:
 class Recent:
     """The last `depth` contacts of every row of a table, in rings.
 
-    What stands first in the rings stands together, as does what stands second and so on: most rows have few
+    Cells that stand first in the rings stand together, as do those that stand second and so on: most rows have few
     contacts, which then fill little memory.
     """
 
@@ -93,7 +91,7 @@ class Recent:
         """Make empty rings."""
         self.depth = depth
         self._cells: Cells = np.zeros((depth, rows), CELL)
-        self._targets: U64 = np.zeros((depth, rows), np.uint64)
+        self._targets: U64 = np.zeros((rows, depth), np.uint64)
         self._seen: npt.NDArray[np.int64] = np.zeros(rows, np.int64)
 
     @property
@@ -109,11 +107,10 @@ class Recent:
         """Return `bool [n]`, whether the ring of `rows[i]` has a contact with `targets[i]` (keyed hashes)."""
         found = np.zeros(len(rows), np.bool_)
         held = np.minimum(self._seen[rows], self.depth)
-        for place in range(0, int(held.max(initial=0)), _PLACES):
-            at = np.flatnonzero(held > place)
-            places = slice(place, place + _PLACES)
-            valid = np.arange(self.depth)[places, None] < held[at]
-            found[at] |= ((self._targets[places, rows[at]] == targets[at]) & valid).any(axis=0)
+        at = np.flatnonzero(held)
+        if len(at):
+            same = self._targets[rows[at]] == targets[at, None]
+            found[at] = (same & (np.arange(self.depth) < held[at, None])).any(axis=1)
         return found
 
     def earlier(self, rows: Rows, turn: Rows, ts_ns: I64, count: Rows) -> I64:
@@ -133,7 +130,7 @@ class Recent:
         """Append `cells` and their targets, sorted by row; `turn` of them of the same row come before each."""
         place = (self._seen[rows] + turn) % self.depth
         self._cells.view(_WHOLE)[place, rows] = cells.view(_WHOLE)
-        self._targets[place, rows] = targets
+        self._targets[rows, place] = targets
         np.add.at(self._seen, rows, 1)
 
     def last(self, row: int, skip: int = 0) -> Cells:
