@@ -33,9 +33,9 @@ def measure(name: str, packets: int, runs: int) -> dict[str, object]:
           f"{max(run['rss_mib'] for run in ours):>6.0f} MiB")  # fmt: skip
     others = _peers(path, name, packets, seconds) if name == "mixed" else {}
     stages = _in_child("stages", path)
-    print("  stage                                ns a packet")
+    print(f"  {'stage':<36}{'ns a packet':>12}{'packets/s':>16}")
     for stage, spent in stages.items():
-        print(f"    {stage:<34}{spent:>12,.0f}")
+        print(f"    {stage:<34}{spent:>12,.0f}{1e9 / max(spent, 1e-3):>16,.0f}")
     return {"packets": ours[0]["packets"], "seconds": seconds, "peers": others, "stages_ns": stages}
 
 
