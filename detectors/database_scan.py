@@ -52,6 +52,8 @@ from nettriage.model.tuning import Tuning, knob
 _SESSION_POINTS, _SQL_POINTS = 5.0, 20.0
 """What a session at the right time and SQL that reaches out to the network add to the score."""
 _NAMED_MAX = 3
+_LEARNED_EVERY_NS = 10_000_000_000
+"""How often the roles that the state knows are looked at: it learns them no faster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,11 +137,14 @@ class DatabaseScan(ScanDetector):
         """Make empty state."""
         super().__init__(tuning, site)
         self._servers = DatabaseServers()
+        self._learned = -1
 
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
         """Judge, then learn the servers whose clients came before the capture."""
         findings = super().tick(now_ns, tables) if self._servers.gauge.used else []
-        self._servers.note_roles(tables, now_ns)
+        if now_ns // _LEARNED_EVERY_NS != self._learned:
+            self._learned = now_ns // _LEARNED_EVERY_NS
+            self._servers.note_roles(tables, now_ns)
         return findings
 
     def gauges(self) -> dict[str, Gauge]:

@@ -88,8 +88,11 @@ class ToolBook:
         np.add.at(self._seen, rows, 1)
         np.minimum.at(self._ttl[:, 0], rows, probes.ttl[placed])
         np.maximum.at(self._ttl[:, 1], rows, probes.ttl[placed])
+        windows = set(np.unique(probes.window).tolist())
         for kind, fingerprint in enumerate(self._family.fingerprints):
-            fits = fingerprint.matches(probes)[placed]
+            if fingerprint.windows and windows.isdisjoint(fingerprint.windows):
+                continue
+            fits = fingerprint.fits(probes)[placed]
             if fits.any():
                 value = None if fingerprint.relation is None else fingerprint.relation(probes)[placed[fits]]
                 self._count(kind, rows[fits], value)

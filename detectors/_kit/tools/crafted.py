@@ -9,11 +9,11 @@ from detectors._kit.tools.probes import Bools, Probes
 
 
 def _hping3(probes: Probes) -> Bools:
-    return np.asarray(syn(probes) & (probes.size == 0) & (probes.window == 512) & (probes.ack != 0))
+    return np.asarray(syn(probes) & (probes.size == 0) & (probes.ack != 0))
 
 
 def _scapy(probes: Probes) -> Bools:
-    return np.asarray(syn(probes) & (probes.size == 0) & (probes.window == 8192) & (probes.seq == 0))
+    return np.asarray(syn(probes) & (probes.size == 0) & (probes.seq == 0))
 
 
 def _mirai(probes: Probes) -> Bools:
@@ -22,10 +22,15 @@ def _mirai(probes: Probes) -> Bools:
 
 HPING3 = Fingerprint(
     name="hping3", evidence="window 512, no options, acknowledgment number in a plain SYN (hping2.h, sendtcp.c)",
-    confidence=0.9, least=3, matches=_hping3,
+    confidence=0.9, least=3, windows=frozenset({512}), matches=_hping3,
 )  # fmt: skip
 SCAPY = Fingerprint(
-    name="scapy", evidence="window 8192, sequence number 0, no options", confidence=0.8, least=3, matches=_scapy
+    name="scapy",
+    evidence="window 8192, sequence number 0, no options",
+    confidence=0.8,
+    least=3,
+    windows=frozenset({8192}),
+    matches=_scapy,
 )
 MIRAI = Fingerprint(
     name="Mirai-like", evidence="sequence number = destination address (scanner.c)", confidence=0.95, least=3,

@@ -20,10 +20,6 @@ def _zero_echo(probes: Probes) -> Bools:
     return np.asarray(echo & (probes.size == len(_ZEROS)) & probes.starts(_ZEROS))
 
 
-def _angry_connect(probes: Probes) -> Bools:
-    return np.asarray(syn(probes) & (probes.window == 32))
-
-
 def _angry_echo(probes: Probes) -> Bools:
     return np.asarray(_zero_echo(probes) & (probes.ttl > 64))
 
@@ -55,7 +51,7 @@ def _netdiscover(probes: Probes) -> Bools:
 
 ANGRY_CONNECT = Fingerprint(
     name="Angry IP Scanner", evidence="SYN with receive window 32 (ScannerConfig.java)", confidence=0.9, least=3,
-    matches=_angry_connect,
+    windows=frozenset({32}), matches=syn,
 )  # fmt: skip
 ANGRY_ECHO = Fingerprint(
     name="Angry IP Scanner", evidence="echo requests of 32 zero bytes, TTL 255 or 128", confidence=0.7, least=3,

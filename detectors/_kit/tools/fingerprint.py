@@ -26,9 +26,16 @@ class Fingerprint:
     """0 to 1, where every probe of the source fits."""
     least: int
     """Probes that must fit: chance agreements are fewer."""
+    windows: frozenset[int] = frozenset()
+    """TCP windows that the tool sends; empty where the window does not tell."""
     matches: Callable[[Probes], Bools]
     relation: Callable[[Probes], U64] | None = None
     """A value that one run of the tool keeps from probe to probe; None where each probe tells by itself."""
+
+    def fits(self, probes: Probes) -> Bools:
+        """Return `bool [n]`, whether window and bytes of each probe fit."""
+        fits = self.matches(probes)
+        return np.asarray(fits & np.isin(probes.window, tuple(self.windows))) if self.windows else fits
 
 
 def syn(probes: Probes) -> Bools:

@@ -17,14 +17,12 @@ POPULAR_FIRST = frozenset(
 )  # fmt: skip
 """Ports that random_port_cheat() of portlist.cc moves to the front of the shuffled list."""
 _FIRST, _BEHIND = 10, 8
-_WINDOWS = (1024, 2048, 3072, 4096)
 _RETRY = np.uint32(0x0001_0001)
 
 
 def _raw(probes: Probes) -> Bools:
     bare = np.where(syn(probes), (probes.size == 4) & probes.starts(b"\x02\x04\x05\xb4"), probes.size == 0)
-    made = (probes.proto == TCP) & bare & ~probes.df
-    return np.asarray(made & np.isin(probes.window, _WINDOWS))
+    return np.asarray((probes.proto == TCP) & bare & ~probes.df)
 
 
 def _sequence(probes: Probes) -> U64:
@@ -44,7 +42,7 @@ def _node_status(probes: Probes) -> Bools:
 RAW = Fingerprint(
     name="nmap (raw TCP)",
     evidence="window 1024, options 02 04 05 b4 only, no DF, sequence number {value:#010x} kept over all targets",
-    confidence=0.95, least=4, matches=_raw, relation=_sequence,
+    confidence=0.95, least=4, windows=frozenset({1024, 2048, 3072, 4096}), matches=_raw, relation=_sequence,
 )  # fmt: skip
 PING = Fingerprint(
     name="nmap (ping)", evidence="echo requests without payload", confidence=0.6, least=4, matches=_empty_echo

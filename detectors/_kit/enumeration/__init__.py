@@ -1,0 +1,1 @@
+"""Signs of service enumeration: what scanners ask services and the local link, and who asked it."""
