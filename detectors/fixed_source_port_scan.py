@@ -9,8 +9,8 @@
 
 *Blind spots*
     Scanners that take a new source port for each probe; targets that all answer; one UDP port to many hosts,
-    which NTP, SIP, IKE and peer-to-peer programs do all day; UDP traceroute and whoever hides behind its
-    ports.
+    which NTP, SIP, IKE and peer-to-peer programs do all day; UDP scans of ephemeral ports, which look
+    like traceroute and relayed media.
 
 *Common benign causes*
     FTP in active mode to a client behind a broken filter; games and conference clients that try many relayed
@@ -61,10 +61,8 @@ from nettriage.model.tables import Tables
 from nettriage.model.tuning import Tuning, knob
 
 _PRIVILEGED = 1_024
-_TRACEROUTE = (33_434, 33_534)
-"""Destination ports of UDP traceroute (LBL traceroute; mtr), which keeps its source port."""
 _EPHEMERAL = 32_768
-"""Where ephemeral ports of most stacks begin (Linux; IANA says 49152)."""
+"""Where ephemeral ports of most stacks begin (Linux; IANA says 49152), and the ports of UDP traceroute lie."""
 _LED_SCORE_MAX = 35.0
 """Where a scan incident tells the same probes and the source port hides nothing, this one only adds to it."""
 _SCAN_FAILURES = 7
@@ -180,8 +178,7 @@ class FixedSourcePortScan(IncidentDetector):
         events = seen.contacts
         if not len(events):
             return None
-        traced = (events.port >= _TRACEROUTE[0]) & (events.port <= _TRACEROUTE[1])
-        wanted = (events.proto == TCP) | ((events.proto == UDP) & ~traced)
+        wanted = (events.proto == TCP) | (events.proto == UDP)
         # Who only receives refusals may have had its address borrowed: the probe itself must have been seen.
         asked = events.sure | (events.outcome == Outcome.SILENT)
         at = settled_rows(events, wanted & asked & (events.sport != 0))

@@ -86,3 +86,12 @@ def test_few_silent_targets_are_nothing():
         scene.syn("10.0.0.5", f"10.0.1.{host}", 445)
 
     assert findings(scene) == []
+
+
+def test_silence_where_answers_are_never_seen_is_nothing():
+    """A feed that shows no answer to the source at all cannot tell silence from its own blindness."""
+    scene = forge.Scene()
+    for host in range(1, 41):
+        scene.syn("10.0.0.5", f"10.0.1.{host}", 445)
+
+    assert findings(scene) == []

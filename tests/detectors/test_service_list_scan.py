@@ -79,3 +79,14 @@ def test_every_packet_twice_changes_no_number():
     (once,), (twice,) = findings(frames), findings([item for item in frames for _ in range(2)])
 
     assert (once.count, once.findings.open_count, once.score) == (twice.count, twice.findings.open_count, twice.score)
+
+
+@pytest.mark.parametrize(("ports", "fires"), [((22, 445, 3389), False), (SERVICE_LIST, True)])
+def test_connections_without_a_byte_count_over_half_of_the_list(ports, fires):
+    """A monitor connects to three ports and says nothing; nobody monitors the whole list like that."""
+    scene = forge.Scene()
+    for host in range(1, 16):
+        for port in ports:
+            scene.session("10.0.0.5", f"10.0.1.{host}", port, turns=())
+
+    assert bool(findings(scene.frames())) is fires

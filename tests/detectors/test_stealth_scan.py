@@ -100,11 +100,12 @@ def test_leftover_fins_of_a_browser_are_quiet():
 
 
 def test_server_side_leftovers_are_quiet():
-    """A server that sends FINs and ACKs to ephemeral ports of one client does not scan it."""
+    """A server whose FINs and ACKs to the ephemeral ports of one client are all reset does not scan it."""
     scene = forge.Scene()
     for port in range(50_000, 50_040):
         flags = forge.FIN | forge.ACK if port % 2 else forge.ACK
         scene.put(forge.tcp("10.0.1.9", 443, "10.0.0.5", port, flags, seq=9, ack=5))
+        scene.put(forge.tcp("10.0.0.5", port, "10.0.1.9", 443, forge.RST, seq=5))
 
     assert findings(later(scene)) == []
 
@@ -119,6 +120,25 @@ def test_ack_pings_of_many_hosts_stay_low():
 
     assert finding.score <= 35
     assert finding.object_count == 40
+
+
+def test_answered_probes_are_told_at_once():
+    """Probes that were reset need no waiting: an ACK scan at the very end of a capture is found."""
+    assert len(findings(probes(forge.ACK, ports=range(21, 61, 2)))) == 1
+
+
+def test_silent_acks_of_an_unheard_source_say_nothing():
+    """Where no answer to the source was ever seen, ACKs without an answer are what a one-way feed shows."""
+    assert findings(later(probes(forge.ACK, answered=False))) == []
+
+
+def test_crowd_is_counted_once():
+    """An ACK scan that goes on over several judgements counts every probe once."""
+    scene = probes(forge.ACK, ports=range(21, 61, 2)).wait(3 * forge.S)
+    scene.items += [(ts + 3 * forge.S, frame) for ts, frame in probes(forge.ACK, ports=range(101, 141, 2)).items]
+    (finding,) = findings(later(scene))
+
+    assert finding.count == 40
 
 
 def test_tiny_fragments_are_probes():
