@@ -154,6 +154,7 @@ class RefusedConnections(IncidentDetector):
             flow=flow,
             attempt_ns=np.minimum(started, packets.ts_ns[at]),
             fresh=np.zeros(len(at), np.bool_),
+            tries=np.ones(len(at), np.uint16),
         )
 
     def _keys(self, contacts: ScanContacts) -> U64:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nettriage.model.alert import Alert, Observation, Party
+from nettriage.model.alert import Alert, Findings, Observation, Party
 from tui import figures
 from tui.graphs import bullet, spark
 from tui.lines import Line, Span, fit, flow, line, line_width, span, width_of, wrap
@@ -121,6 +121,22 @@ def _found(alert: Alert, width: int) -> Iterator[Line]:
             yield from _field("", f"{address(service.ip, service.port)} says {service.banner}", width, "muted")
     if any(service.new for service in found.open[:OPEN_SHOWN]):
         yield from _field("", "! = nobody used this service before", width, "muted")
+    if words := manner(found):
+        yield from _field("Manner", words, width, "muted")
+
+
+def manner(found: Findings) -> str:
+    """Return how a scan went about it: order, pace, coverage and retries, as far as they are known."""
+    parts = []
+    if found.order:
+        parts.append(f"{found.order} order")
+    if found.pace_per_s is not None:
+        slow = found.pace_per_s < 1
+        parts.append(f"{found.pace_per_s * 60:.3g}/min" if slow else f"{figures.count(found.pace_per_s)}/s")
+    if found.coverage:
+        share = figures.percent(found.coverage.share)
+        parts.append(f"{figures.count(found.coverage.touched)} addresses of {found.coverage.prefix} ({share})")
+    return ", ".join([*parts, *([found.retries] if found.retries else [])])
 
 
 def _after(alert: Alert, width: int) -> Iterator[Line]:

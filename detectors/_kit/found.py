@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from detectors._kit.incidents import Incident
+from detectors._kit.manner import coverage, order_of, pace_per_s, retries
 from detectors._kit.reasons import protocol_name
 from detectors._kit.results import ANSWERED, Cells
 from nettriage.model.addresses import to_text
@@ -30,6 +31,11 @@ def found(incident: Incident, tables: Tables) -> Findings:
         closed=results.count(Outcome.CLOSED),
         blocked=results.count(Outcome.BLOCKED),
         silent=results.count(Outcome.SILENT),
+        follow_up=list(incident.sessions),
+        coverage=coverage(incident),
+        order=order_of(incident),
+        pace_per_s=pace_per_s(incident),
+        retries=retries(incident),
     )
 
 

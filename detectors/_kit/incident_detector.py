@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from detectors._kit.aftermath import FOLLOW_UP_POINTS, READS, Aftermath, follow_up_words
 from detectors._kit.found import flow_refs, found
 from detectors._kit.incidents import Incident
 from detectors._kit.ledger import Burst, Ledger, LedgerPlan
@@ -55,12 +56,19 @@ class IncidentDetector(Detector):
     tools: ClassVar[Family | None] = None
     """The scanners that it tells by their probes; `reads` holds what the family reads."""
 
+    def __init_subclass__(cls) -> None:
+        """Add to what a detector says it reads what the watch for sessions that follow reads."""
+        super().__init_subclass__()
+        if "reads" in cls.__dict__:
+            cls.reads = cls.reads | READS
+
     def __init__(self, tuning: Tuning, site: Site) -> None:
         """Make empty state."""
         super().__init__(tuning, site)
         self._mixer = Mixer(site.mixer_secret)
         self._ledger = Ledger(self._plan())
         self._tools = None if self.tools is None else ToolBook(self._mixer, self.tools)
+        self._aftermath = Aftermath(self._mixer)
 
     @abstractmethod
     def _plan(self) -> LedgerPlan:
@@ -94,6 +102,7 @@ class IncidentDetector(Detector):
         """Enter the contacts of the slice into the ledger, and their probes into the book of tools."""
         if self._tools is not None:
             self._tools.note(seen)
+        self._aftermath.note(seen)
         contacts = self._contacts(seen)
         if contacts is not None:
             self._ledger.add(self._keys(contacts), contacts, contacts.weight, self._burst(contacts))
@@ -101,21 +110,24 @@ class IncidentDetector(Detector):
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
         """Return incidents that ended, then those that are new or changed."""
         self._ledger.settle(now_ns)
+        self._aftermath.settle(now_ns, {incident.key for incident in self._ledger.book})
         over = self._ledger.book.take_over(FINDINGS_A_TICK)
         findings = [replace(item.finding, closed=True) for item in over if item.finding is not None]
         for incident in self._judged(now_ns, tables)[: FINDINGS_A_TICK - len(findings)]:
             incident.finding = self._finding(incident, tables)
             incident.changed = False
+            self._aftermath.watch(incident)
             findings.append(incident.finding)
         return findings
 
     def gauges(self) -> dict[str, Gauge]:
         """Return the gauges of rows, incidents and tools."""
-        return self._ledger.gauges() | ({} if self._tools is None else {"tools": self._tools.gauge})
+        tools = {} if self._tools is None else {"tools": self._tools.gauge}
+        return self._ledger.gauges() | tools | {"found services": self._aftermath.gauge}
 
     def state_bytes(self) -> int:
         """Return the memory of ledger and tools."""
-        return self._ledger.nbytes + (0 if self._tools is None else self._tools.nbytes)
+        return self._ledger.nbytes + (0 if self._tools is None else self._tools.nbytes) + self._aftermath.nbytes
 
     def _judged(self, now_ns: int, tables: Tables) -> list[Incident]:
         """Return the changed incidents that are credible, without new ones of a source that has too many of them."""
@@ -138,13 +150,13 @@ class IncidentDetector(Detector):
         return Finding(
             key=incident.key,
             subject=Endpoint(incident.src),
-            score=account.score if tool is None else min(100.0, account.score + TOOL_POINTS),
+            score=min(100.0, account.score + self._extra_points(incident, who, named=tool is not None)),
             confidence=account.confidence,
             first_ns=incident.first_ns,
             last_ns=incident.last_ns,
             count=int(incident.results.counts.sum()),
             title=title(account.title),
-            reason=account.reason,
+            reason=account.reason + follow_up_words(incident),
             objects=[Endpoint(addr) for addr in account.objects[:OBJECTS_LISTED]],
             object_count=account.object_count,
             flows=flow_refs(incident, tables),
@@ -159,3 +171,7 @@ class IncidentDetector(Detector):
             visibility_note=who.visibility_note,
             next_steps=account.next_steps,
         )
+
+    def _extra_points(self, incident: Incident, who: Standing, *, named: bool) -> float:
+        followed = bool(incident.sessions) and not who.declared_scanner
+        return TOOL_POINTS * named + FOLLOW_UP_POINTS * followed

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
 
 from detectors._kit.results import Cells, ResultMatrix
 from detectors._kit.sequential import Clock
+from nettriage.model.alert import FollowUp
 from nettriage.model.finding import Address, Finding
 from nettriage.model.health import Gauge
+from nettriage.model.slices import Outcome
 
 IDLE_NS = 1800 * 1_000_000_000
 """An incident is over after this long without a new contact: one incident per scan and 30 min gap."""
+TRIES_MAX = 8
+SESSIONS_MAX = 16
 _OBJECT_BYTES = 16_384
 """What the Python side of one incident and its last finding take, at most."""
 
@@ -40,13 +47,20 @@ class Incident:
     """Addresses that the source sought and that do not exist, as far as only ARP shows: they are no contacts."""
     peak: float = 0.0
     """Highest walk since the alarm, in nats."""
+    tries: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(TRIES_MAX + 1, np.int64))
+    """`i8 [TRIES_MAX + 1]`, silent targets since the alarm by how often they were tried, the last one or more often."""
+    sessions: list[FollowUp] = field(default_factory=list)
+    """Sessions to services that it found, at most `SESSIONS_MAX`."""
+    sessions_left_out: int = 0
     changed: bool = True
     finding: Finding | None = None
     """What was last said of it; None while it was not reported."""
 
-    def take(self, cells: Cells, peak: float) -> None:
-        """Add contacts that followed, and the highest walk among them."""
+    def take(self, cells: Cells, tries: npt.NDArray[np.uint16], peak: float) -> None:
+        """Add contacts that followed, how often each was tried, and the highest walk among them."""
         self.results.add(cells)
+        silent = cells["outcome"] == Outcome.SILENT
+        self.tries += np.bincount(np.minimum(tries[silent], TRIES_MAX), minlength=TRIES_MAX + 1)
         self.last_ns = max(self.last_ns, int(cells["ts_ns"].max()))
         self.peak = max(self.peak, peak)
         self.changed = True

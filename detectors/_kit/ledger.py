@@ -118,7 +118,7 @@ class Ledger:
         if len(at):
             seen = self._sorted(located.rows[at], at, contacts, weights)
             self._alarm(seen, burst)
-            self._extend_incidents(seen, self._open_incidents(seen, contacts))
+            self._extend_incidents(seen, self._open_incidents(seen, contacts), contacts)
             self._recent.put(seen.rows, seen.turn, seen.cells, targets[seen.contact])
             self._credit(seen)
 
@@ -221,7 +221,7 @@ class Ledger:
             answered_before=max(0, int(seen.answered[at]) // MICRONATS - results.count(*ANSWERED)),
         )
 
-    def _extend_incidents(self, seen: _Sorted, opened: dict[int, int]) -> None:
+    def _extend_incidents(self, seen: _Sorted, opened: dict[int, int], contacts: ScanContacts) -> None:
         """Hand each open incident its contacts, from its alarm on; Python once an incident."""
         clocks = {BY_FAST: self.plan.fast, BY_SLOW: self.plan.slow}
         for member in np.flatnonzero(self._in_book[seen.groups.ids]).tolist():
@@ -233,7 +233,8 @@ class Ledger:
                 told = alarms[(alarms == BY_FAST) | (alarms == BY_SLOW)]
                 incident.clock = clocks[int(told[0])] if len(told) else None
             walk = seen.slow if incident.clock is self.plan.slow else seen.fast
-            incident.take(seen.cells[span], float(walk[span].max()) / MICRONATS)
+            tries = contacts.tries[seen.contact[span]]
+            incident.take(seen.cells[span], tries, float(walk[span].max()) / MICRONATS)
 
     def _credit(self, seen: _Sorted) -> None:
         rows = seen.groups.ids

@@ -76,8 +76,26 @@ class OpenService(msgspec.Struct, kw_only=True):
     """Whether nobody had used the service before in this capture."""
 
 
+class Coverage(msgspec.Struct, kw_only=True):
+    """How much of a network a scan touched."""
+
+    prefix: str
+    """Smallest network that holds every target."""
+    touched: int
+    """Its addresses that were tried, as far as they are listed."""
+    share: float
+    """`touched` as a share of all its addresses, 0 to 1."""
+
+
+class Related(msgspec.Struct, kw_only=True):
+    """Another incident of the same subject."""
+
+    id: str
+    kind: str
+
+
 class Findings(msgspec.Struct, kw_only=True):
-    """What the other side now knows."""
+    """What the other side now knows, and how it went about it."""
 
     open: list[OpenService] = msgspec.field(default_factory=list)
     open_count: int = 0
@@ -86,6 +104,14 @@ class Findings(msgspec.Struct, kw_only=True):
     blocked: int = 0
     silent: int = 0
     follow_up: list[FollowUp] = msgspec.field(default_factory=list)
+    """Sessions with payload both ways, from the scanner or to a service that nobody used before, at most 16."""
+    coverage: Coverage | None = None
+    order: Literal["sequential", "random", "popular-first"] | None = None
+    """In which order the targets were tried, None for too few of them."""
+    pace_per_s: float | None = None
+    """New targets a second from the first to the last one listed, None for a single one."""
+    retries: str = ""
+    """How often silent targets were tried, in words; empty where none were silent."""
 
 
 class BenignCheck(msgspec.Struct, kw_only=True):
@@ -212,3 +238,5 @@ class Alert(msgspec.Struct, kw_only=True):
     next_steps: list[str] = msgspec.field(default_factory=list)
     evidence: Evidence = msgspec.field(default_factory=Evidence)
     analyst: Analyst = msgspec.field(default_factory=Analyst)
+    related: list[Related] = msgspec.field(default_factory=list)
+    """Other incidents of the same subject, newest last, at most 16."""

@@ -27,6 +27,7 @@ def contacts(rows):
         src.astype(np.uint64), zero + np.uint64(9), zero, src.astype(np.uint64) | np.uint64(V4_PREFIX),
         zero, zero + np.uint64(V4_PREFIX | 9), np.full(n, 6, np.uint16), port.astype(np.uint16),
         np.full(n, -1, np.int32), ts_ns - S, ~failed,
+        np.ones(n, np.uint16),
     )  # fmt: skip
 
 
