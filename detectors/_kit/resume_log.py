@@ -12,13 +12,13 @@ from nettriage.model.health import Gauge
 from nettriage.model.slices import Slice
 from nettriage.model.tables import Tables
 
+from .preceding import Events, preceding
+
 _TCP = 6
 _EVENTS_MAX = 65_536
 """Resumes that are kept between two looks; more than that many in a quarter of a second is a flood."""
 _NEAREST = 4
 """Resumes into a host that are met with one resume out of it: the latest ones."""
-_EPOCH_BITS = 44
-"""Bits of a time inside one look (about 4.9 h), below the number of the host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,27 +111,13 @@ def echoes(events: ResumeEvents, known: int, tables: Tables, within_ns: int) -> 
     """
     speaker = tables.hosts.key[tables.flows.host[events.flow, events.side]]
     hearer = tables.hosts.key[tables.flows.host[events.flow, 1 - events.side]]
-    hosts, number = np.unique(np.concatenate((speaker, hearer)), return_inverse=True)
-    since = np.clip(events.ts_ns - events.ts_ns.min(), 0, (1 << _EPOCH_BITS) - 2 * within_ns) + within_ns
-    out_at = np.arange(known, len(events))
-    out_key = (number[out_at].astype(np.int64) << _EPOCH_BITS) + since[out_at]
-    in_key = (number[len(events) :].astype(np.int64) << _EPOCH_BITS) + since
-    order = np.argsort(in_key, kind="stable")
-    in_key = in_key[order]
-    last = np.searchsorted(in_key, out_key, side="right")
-    first = np.maximum(np.searchsorted(in_key, out_key - within_ns), last - _NEAREST)
-    out, into = out_at.repeat(last - first), order[_ramps(first, last)]
+    into, out = preceding(
+        Events(hearer, events.ts_ns), Events(speaker[known:], events.ts_ns[known:]), within_ns, _NEAREST
+    )
+    out += known
     other = (events.serial[into] != events.serial[out]) & (speaker[into] != hearer[out])
     out, into = out[other], into[other]
-    return Echoes(into, out, hosts[number[out]], events.ts_ns[out] - events.ts_ns[into])
-
-
-def _ramps(first: Rows, last: Rows) -> Rows:
-    """Return the numbers from each `first` up to its `last`, one run after the other."""
-    counts = last - first
-    ends = np.cumsum(counts)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.asarray(np.arange(total) - np.repeat(ends - counts, counts) + np.repeat(first, counts), np.intp)
+    return Echoes(into, out, speaker[out], events.ts_ns[out] - events.ts_ns[into])
 
 
 def _joined(parts: list[ResumeEvents]) -> ResumeEvents:
