@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -156,6 +157,7 @@ _DTYPES: dict[str, npt.DTypeLike] = {
 }  # fmt: skip
 
 
+@cache
 def no_contacts() -> ContactEvents:
     """Return no events."""
     return ContactEvents(**{name: np.zeros(0, dtype) for name, dtype in _DTYPES.items()})

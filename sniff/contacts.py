@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,7 @@ _DTYPES: tuple[Any, ...] = (
 )  # fmt: skip
 
 
+@cache
 def no_attempts() -> Attempts:
     """Return no attempts."""
     return Attempts(*(np.zeros(0, dtype) for dtype in _DTYPES))

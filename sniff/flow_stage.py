@@ -70,8 +70,8 @@ class FlowKeeper:
         flows = self._flows
         seen = flow_packets(packets, time_ns, at, flows.mixer)
         found = flows.locate(seen)
-        opening = self._open(seen, found, learned_until_ns)
-        seen, found, opening = _placed(flows, seen, found, opening)
+        opening, homeless = self._open(seen, found, learned_until_ns)
+        seen, found, opening = _placed(flows, seen, found, opening, homeless)
         if not len(seen):
             return None
         rows = found.rows
@@ -79,7 +79,7 @@ class FlowKeeper:
         side = (seen.low != flows.low_opened[rows]).view(np.uint8)
         side_then = _side_then(rows, side, *turned)
         sides = group_sides(flows, rows, side)
-        hosts = self._renew_hosts(seen, sides)
+        hosts = self._renew_hosts(seen, sides, found)
         ends, _ = find_ends(flows, seen, rows, side)
         fresh = new_payload(flows, seen, sides)
         resumes, resumed_at = find_resumes(flows, seen, sides, fresh)
@@ -112,11 +112,11 @@ class FlowKeeper:
         self._flows.flip(rows)
         self._prefixes.turn(rows)
 
-    def _open(self, seen: FlowPackets, found: Found, learned_until_ns: int) -> Initiators:
-        """Fill in the rows of new flows; return who opened them."""
+    def _open(self, seen: FlowPackets, found: Found, learned_until_ns: int) -> tuple[Initiators, Rows]:
+        """Fill in the rows of new flows; return who opened them, and the rows whose hosts found no room."""
         flows, hosts, row, at = self._flows, self._hosts, found.new_rows, found.new_first
         if not len(row):
-            return Initiators(np.zeros(0, np.bool_), np.zeros(0, np.uint8))
+            return Initiators(np.zeros(0, np.bool_), np.zeros(0, np.uint8)), row
         time_ns = seen.time_ns[at]
         high = np.concatenate((seen.src_hi[at], seen.dst_hi[at]))
         low = np.concatenate((seen.src_lo[at], seen.dst_lo[at]))
@@ -144,7 +144,7 @@ class FlowKeeper:
         flows.begin(row, fresh)
         np.add.at(hosts.sent_flows, fresh["host"][:, ORIGINATOR], np.uint32(1))
         np.add.at(hosts.received_flows, fresh["host"][:, RESPONDER], np.uint32(1))
-        return initiators
+        return initiators, row[(host[:half] < 0) | (host[half:] < 0)]
 
     def _first_packets(
         self, seen: FlowPackets, at: Rows, src_key: npt.NDArray[np.uint64], dst_key: npt.NDArray[np.uint64],
@@ -183,16 +183,18 @@ class FlowKeeper:
         flows.opened[rows[asked]] = Opened.SYN
         return row[contrary], at[contrary]
 
-    def _renew_hosts(self, seen: FlowPackets, sides: Sides) -> tuple[Rows, Rows]:
+    def _renew_hosts(self, seen: FlowPackets, sides: Sides, found: Found) -> tuple[Rows, Rows]:
         """Keep the hosts of flows alive, and enter those again that had to give way.
 
         Return the hosts that speak and those that are spoken to, by group.
         """
         flows, hosts = self._flows, self._hosts
         speaker, listener = (sides.row, sides.side), (sides.row, 1 - sides.side)
-        gone = hosts.key[flows.host[speaker]] != flows.host_key[speaker]
-        gone |= hosts.key[flows.host[listener]] != flows.host_key[listener]
-        lost = gone.nonzero()[0]
+        old = np.ones(len(sides.row), np.bool_)
+        old[sides.lane[found.new_first]] = False
+        lost = old.nonzero()[0]
+        row = sides.row[lost]
+        lost = lost[(hosts.key[flows.host[row]] != flows.host_key[row]).any(axis=1)]
         if len(lost):
             row, side, at = sides.row[lost], sides.side[lost], sides.groups.first[lost]
             for who, high, low in ((side, seen.src_hi, seen.src_lo), (1 - side, seen.dst_hi, seen.dst_lo)):
@@ -254,10 +256,9 @@ class FlowKeeper:
 
 
 def _placed(
-    flows: FlowTable, seen: FlowPackets, found: Found, opening: Initiators
+    flows: FlowTable, seen: FlowPackets, found: Found, opening: Initiators, homeless: Rows
 ) -> tuple[FlowPackets, Found, Initiators]:  # fmt: skip
     """Leave out packets whose flow or whose hosts found no room."""
-    homeless = found.new_rows[(flows.host[found.new_rows] < 0).any(axis=1)]
     rows = found.rows
     if len(homeless):
         flows.free(homeless)

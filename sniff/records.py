@@ -15,7 +15,9 @@ class Records:
 
     def __init__(self, capacity: int, dtype: np.dtype[Any]) -> None:
         self._records = np.zeros(capacity, dtype)
-        self._words = self._records.view(np.uint64).reshape(capacity, -1)
+        self._opaque = np.dtype(f"V{dtype.itemsize}")
+        self._raw = self._records.view(self._opaque)
+        self._blank = np.zeros(1, self._opaque)
 
     def expose(self, table: object) -> None:
         """Set the view of each field as the attribute of that name of `table`."""
@@ -32,13 +34,12 @@ class Records:
 
     def take(self, rows: Rows) -> npt.NDArray[Any]:
         """Return a copy of the records in `rows`."""
-        return self._words.take(rows, axis=0).reshape(-1).view(self._records.dtype)
+        return self._raw.take(rows).view(self._records.dtype)
 
     def put(self, rows: Rows, records: npt.NDArray[Any]) -> None:
         """Overwrite `rows` with whole records, in one stroke."""
-        self._words[rows] = records.view(np.uint64).reshape(len(records), -1)
+        self._raw.put(rows, records.view(self._opaque))
 
     def clear(self, rows: Rows) -> None:
         """Zero every field of `rows`."""
-        if len(rows):
-            self._words[rows] = 0
+        self._raw.put(rows, self._blank)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nettriage.model.columns import I32, I64, U64, Mixer, Rows
+from nettriage.model.columns import I32, I64, U64, Mixer, Rows, lengths, runs
 from nettriage.model.keytable import KeyTable
 from nettriage.model.tables import U8, U16, U32
 from sniff.records import Records
@@ -95,7 +95,9 @@ class ServiceTable:
         np.maximum.at(self.registers, (rows, index), rank.astype(np.uint8))
         short = (client >> np.uint64(32)).astype(np.uint32) | np.uint32(1)
         room = np.flatnonzero(self.known[rows] <= EXACT_CLIENTS)
-        pair = np.unique((rows[room].astype(np.uint64) << np.uint64(32)) | short[room])
+        pair = (rows[room].astype(np.uint64) << np.uint64(32)) | short[room]
+        pair.sort()
+        pair = pair[runs(pair)]
         row, mark = (pair >> np.uint64(32)).astype(np.intp), pair.astype(np.uint32)
         unseen = ~(self.marks[row] == mark[:, None]).any(axis=1)
         self._remember(row[unseen], mark[unseen])
@@ -104,8 +106,8 @@ class ServiceTable:
         """Add marks not yet remembered; `row` ascends, and equal rows fill places one after another."""
         if not len(row):
             return
-        start = np.flatnonzero(np.diff(row, prepend=-1))
-        counts = np.diff(np.append(start, len(row)))
+        start = runs(row)
+        counts = lengths(start, len(row))
         place = self.known[row] + (np.arange(len(row)) - np.repeat(start, counts)).astype(np.uint32)
         fits = place < EXACT_CLIENTS
         self.marks[row[fits], place[fits]] = mark[fits]

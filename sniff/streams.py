@@ -101,11 +101,15 @@ def _anchor(flows: FlowTable, packets: FlowPackets, sides: Sides, sane: Bools, c
     Only `sane` segments count: a reset may carry any sequence number, a probe without ACK too. A SYN that comes
     after payload does not move the start. `sane` and `carriers` are in the order of the groups.
     """
-    at = (sides.row, sides.side)
-    mute = flows.payload_bytes[at] == 0
+    mute, unknown = sides.first_ever.copy(), sides.first_ever.copy()
+    old = (~sides.first_ever).nonzero()[0]
+    if len(old):
+        at = (sides.row[old], sides.side[old])
+        mute[old] = flows.payload_bytes[at] == 0
+        unknown[old] = ~flows.seq_known[at]
     if not mute.any():
         return
-    first = _first_of(sides, sane, mute & ~flows.seq_known[at])
+    first = _first_of(sides, sane, mute & unknown)
     syn = packets.marks[(packets.control[packets.marks] & (_SYN | _RST)) == _SYN]
     begun = (first < len(packets)).nonzero()[0]
     if len(begun):

@@ -138,7 +138,7 @@ class KeyTable:
         sets = self._set_of(fresh)
         ranks = self._rank.take(sets, axis=0)
         places = sets * WAYS
-        places += ranks.argmin(axis=1)
+        places += _lowest(ranks)
         starts = runs(sets)
         if len(starts) == len(sets):
             return places
@@ -149,6 +149,16 @@ class KeyTable:
         places[later] = sets[later] * WAYS + by_rank[np.arange(len(later)), nth[later]]
         places[nth >= WAYS] = -1
         return places
+
+
+def _lowest(ranks: I64) -> Rows:
+    """Return the first way of the lowest rank of each set: an `argmin` of eight, by halves."""
+    least = np.minimum(ranks[:, :4], ranks[:, 4:])
+    least = np.minimum(least[:, :2], least[:, 2:])
+    hit = (ranks == np.minimum(least[:, :1], least[:, 1:])).view(_HITS)[:, 0]
+    hit &= ~hit + np.uint64(1)
+    way: Rows = (hit * _WAY_OF_HIT >> _TOP_BYTE).view(np.intp)
+    return way
 
 
 @dataclass(frozen=True, slots=True)
