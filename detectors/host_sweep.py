@@ -31,14 +31,25 @@ from detectors._kit.incident_detector import Account, IncidentDetector
 from detectors._kit.incidents import Incident
 from detectors._kit.ledger import Burst, LedgerPlan
 from detectors._kit.reasons import counted, duration, listed, rate
-from detectors._kit.results import ANSWERED, FAILED
+from detectors._kit.results import ANSWERED
 from detectors._kit.scancontacts import SCTP, ScanContacts, contacts_at, settled_rows
 from detectors._kit.sequential import Clock
 from detectors._kit.sought import Sought
+from detectors._kit.sweep_words import (
+    ECHO_V6,
+    ICMP,
+    ICMPV6,
+    RARE_QUESTION,
+    SCTP_QUESTION,
+    SOLICITATION,
+    benign_checks,
+    next_steps,
+    question_of,
+)
 from detectors._kit.tools.book import SWEEPERS, Family
 from detectors._kit.verdict import Standing, score
 from nettriage.model.addresses import to_text
-from nettriage.model.alert import Attack, BenignCheck, Observation
+from nettriage.model.alert import Attack, Observation
 from nettriage.model.batch import ARP, V4_PREFIX
 from nettriage.model.columns import U64
 from nettriage.model.detector import Card, Example, Frames
@@ -47,8 +58,6 @@ from nettriage.model.slices import Slice
 from nettriage.model.tables import Role, Tables
 from nettriage.model.tuning import Tuning, knob
 
-_ICMP, _ICMPV6 = 1, 58
-_ECHO, _ECHO_V6, _SOLICITATION = 8 << 8, 128 << 8, 135 << 8
 _RARE = (13 << 8, 15 << 8, 17 << 8)
 """Timestamp (RFC 792), information (RFC 792, obsolete) and mask (RFC 950, deprecated) requests."""
 _DEPTH = 64
@@ -68,31 +77,6 @@ class HostSweepTuning(Tuning):
     neighbour_window_s: float = knob(30.0, "s", lo=1.0, hi=600.0, why="arp-scan asks every 2 ms, nmap in groups")
     answered_share: float = knob(0.5, "share", lo=0.05, hi=1.0, why="who knows the segment asks for hosts that exist")
     ping_answered_share: float = knob(0.8, "share", lo=0.05, hi=1.0, why="monitors ping what is there; sweeps miss")
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """One kind of question, in words."""
-
-    name: str
-    verb: str
-    neighbour: bool
-
-
-_QUESTIONS = {
-    (_ICMP, _ECHO): _Question("ping sweep", "pinged", neighbour=False),
-    (_ICMPV6, _ECHO_V6): _Question("ICMPv6 ping sweep", "pinged", neighbour=False),
-    (_ICMPV6, _SOLICITATION): _Question("neighbour sweep", "solicited", neighbour=True),
-    (ARP, 0): _Question("ARP sweep", "asked by ARP for", neighbour=True),
-}
-_RARE_QUESTION = _Question("ICMP timestamp or mask sweep", "sent ICMP queries to", neighbour=False)
-_SCTP_QUESTION = _Question("SCTP sweep", "sent SCTP INIT to", neighbour=False)
-
-
-def _question(incident: Incident) -> _Question:
-    if incident.proto == SCTP:
-        return _SCTP_QUESTION
-    return _QUESTIONS.get((incident.proto, incident.port), _RARE_QUESTION)
 
 
 def _ping_sweep() -> Frames:
@@ -188,8 +172,8 @@ class HostSweep(IncidentDetector):
         if not len(events):
             return None
         self._sought.note(events)
-        wanted = (events.proto == _ICMP) | (events.proto == ARP) | (events.proto == SCTP)
-        wanted |= (events.proto == _ICMPV6) & np.isin(events.port, (_ECHO_V6, _SOLICITATION))
+        wanted = (events.proto == ICMP) | (events.proto == ARP) | (events.proto == SCTP)
+        wanted |= (events.proto == ICMPV6) & ((events.port == ECHO_V6) | (events.port == SOLICITATION))
         wanted &= (events.src_lo != V4_PREFIX) & ((events.src_hi | events.src_lo) != 0)
         at = settled_rows(events, wanted)
         return contacts_at(events, at) if len(at) else None
@@ -199,8 +183,8 @@ class HostSweep(IncidentDetector):
 
     def _burst(self, contacts: ScanContacts) -> Burst:
         tuning = self.tuning
-        neighbour = (contacts.proto == ARP) | ((contacts.proto == _ICMPV6) & (contacts.port == _SOLICITATION))
-        rare = (contacts.proto == _ICMP) & np.isin(contacts.port, _RARE)
+        neighbour = (contacts.proto == ARP) | ((contacts.proto == ICMPV6) & (contacts.port == SOLICITATION))
+        rare = (contacts.proto == ICMP) & np.isin(contacts.port, _RARE)
         count = np.select(
             (neighbour, rare, contacts.proto == SCTP),
             (tuning.neighbours, tuning.rare_hosts, tuning.sctp_hosts),
@@ -210,10 +194,10 @@ class HostSweep(IncidentDetector):
         return Burst(count.astype(np.intp), (within_s * 1e9).astype(np.int64))
 
     def _credible(self, incident: Incident, now_ns: int, tables: Tables) -> bool | None:  # noqa: ARG002 - not needed
-        results, question = incident.results, _question(incident)
+        results, question = incident.results, question_of(incident)
         if question.neighbour and self._routes(incident, tables):
             return False
-        if question is _RARE_QUESTION:
+        if question is RARE_QUESTION:
             return True
         limit = self.tuning.answered_share if question.neighbour else self.tuning.ping_answered_share
         return results.count(*ANSWERED) < limit * int(results.counts.sum())
@@ -229,7 +213,7 @@ class HostSweep(IncidentDetector):
         return bool(int(hosts.roles[asker]) & Role.ROUTER) or 2 * int(foreign.sum()) > len(cells)
 
     def _account(self, incident: Incident, who: Standing) -> Account:
-        results, question = incident.results, _question(incident)
+        results, question = incident.results, question_of(incident)
         total, span = int(results.counts.sum()), incident.last_ns - incident.first_ns
         answered = results.hosts(results.with_outcome(*ANSWERED))
         src, found = to_text(*incident.src), [to_text(*addr) for addr in answered]
@@ -241,24 +225,24 @@ class HostSweep(IncidentDetector):
                 f"{results.count(*ANSWERED):,} answered ({there})."
             ),
             score=score(total, bool(found), who),
-            confidence=0.95 if question is _RARE_QUESTION else 0.9 - 0.4 * results.count(*ANSWERED) / total,
+            confidence=0.95 if question is RARE_QUESTION else 0.9 - 0.4 * results.count(*ANSWERED) / total,
             objects=list(dict.fromkeys(answered + results.hosts())),
             object_count=total,
             ports=[],
             port_count=0,
             counterfactual=self._counterfactual(incident),
             observations=self._observations(incident),
-            benign_checked=_benign(incident, who),
-            next_steps=_next_steps(src, question),
+            benign_checked=benign_checks(incident, who),
+            next_steps=next_steps(src, question),
         )
 
     def _limits(self, incident: Incident) -> tuple[int, float, float]:
         """Return hosts, window and share of answers that the kind of question allows."""
-        tuning, question = self.tuning, _question(incident)
+        tuning, question = self.tuning, question_of(incident)
         if question.neighbour:
             return tuning.neighbours, tuning.neighbour_window_s, tuning.answered_share
-        hosts = {_RARE_QUESTION: tuning.rare_hosts, _SCTP_QUESTION: tuning.sctp_hosts}.get(question, tuning.echo_hosts)
-        return hosts, tuning.ping_window_s, 1.0 if question is _RARE_QUESTION else tuning.ping_answered_share
+        hosts = {RARE_QUESTION: tuning.rare_hosts, SCTP_QUESTION: tuning.sctp_hosts}.get(question, tuning.echo_hosts)
+        return hosts, tuning.ping_window_s, 1.0 if question is RARE_QUESTION else tuning.ping_answered_share
 
     def _counterfactual(self, incident: Incident) -> str:
         results = incident.results
@@ -282,36 +266,3 @@ class HostSweep(IncidentDetector):
             Observation(name=name, value=value, unit=unit, threshold=threshold, window_s=window, weight=weight)
             for name, value, unit, threshold, window, weight in rows
         ]
-
-
-def _benign(incident: Incident, who: Standing) -> list[BenignCheck]:
-    results = incident.results
-    silent, total = results.count(*FAILED), int(results.counts.sum())
-    declared = (
-        "it is declared: the score is lowered by 25" if who.declared_scanner else "the settings declare no such role"
-    )
-    rows = [
-        ("a declared scanner or monitor", declared),
-        (
-            "a monitor that checks its hosts",
-            f"{counted(silent, 'host')} of {total:,} did not answer; a monitor knows its hosts",
-        ),
-    ]
-    if _question(incident).neighbour:
-        rows.append(
-            (
-                "a router that serves a scan by others",
-                "nobody else sought these hosts, and its MAC address carries no others",
-            )
-        )
-    return [BenignCheck(hypothesis=hypothesis, rejected_because=because) for hypothesis, because in rows]
-
-
-def _next_steps(src: str, question: _Question) -> list[str]:
-    steps = [
-        f"Find out who or what runs on {src}, and what reached it shortly before.",
-        f"Look for scans by {src}: a sweep comes first.",
-    ]
-    if question.neighbour:
-        steps.append(f"Compare the MAC address of {src} with the inventory of the segment.")
-    return steps
