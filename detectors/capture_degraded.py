@@ -24,6 +24,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
+
 from detectors._kit import forge
 from detectors._kit.reasons import counted, duration, title
 from nettriage.model.alert import BenignCheck, Observation
@@ -41,6 +43,11 @@ SENSOR = Endpoint((0, V4_PREFIX))
 _INFORM, _WARN, _ALARM = 25.0, 50.0, 75.0
 _EVERY_NS = 1_000_000_000
 """Measuring loss looks at every flow, so it is done once a second."""
+_MERGED_WIRE_LEN = 9_300
+"""No Ethernet frame is longer, jumbo frames with tags and tunnels included: the interface put segments together."""
+_LEAP_SHOWN_NS = 600 * 1_000_000_000
+"""How long a leap of the clock is a symptom: windows and timeouts of detectors around it are off."""
+_SYMPTOMS = 8
 _RETOLD = 1.5
 """A degradation is told again when it grew by this factor."""
 
@@ -55,6 +62,7 @@ class CaptureDegradedTuning(Tuning):
     one_way: float = knob(
         0.5, "share", lo=0.05, hi=1.0, why="below half, asymmetric routing of a few peers explains it"
     )
+    merged: float = knob(0.01, "share", lo=0.0001, hi=1.0, why="a mirror hands on frames as they were on the wire")
     duplicates: float = knob(0.05, "share", lo=0.001, hi=1.0, why="retransmissions stay far below 5 %")
 
 
@@ -107,7 +115,7 @@ class CaptureDegraded(Detector):
     )
     tuning_type: ClassVar[type[Tuning]] = CaptureDegradedTuning
     tuning: CaptureDegradedTuning
-    reads: ClassVar[frozenset[str]] = frozenset()
+    reads: ClassVar[frozenset[str]] = frozenset({"packets.wire_len"})
     examples: ClassVar[tuple[Example, ...]] = (
         Example("one segment in eight was never seen", _lossy, fires=True, subject="0.0.0.0"),
         Example("only the clients' side is shown", _one_way, fires=True, subject="0.0.0.0"),
@@ -119,20 +127,26 @@ class CaptureDegraded(Detector):
         """Start without symptoms."""
         super().__init__(tuning, site)
         self._since_ns: dict[int, int] = {}
-        """Since when each symptom holds, by key: there are seven keys."""
+        """Since when each symptom holds, by key: there are `_SYMPTOMS` keys."""
         self._told: dict[int, Finding] = {}
         self._next_ns = 0
+        self._packets = self._merged = 0
+        self._leaps, self._leapt_ns = 0, -_LEAP_SHOWN_NS
 
     def push(self, seen: Slice) -> None:
-        """Nothing: what degrades a capture stands in the tables."""
+        """Count the packets that the interface merged; what else degrades a capture stands in the tables."""
+        self._packets += len(seen.packets)
+        self._merged += int(np.count_nonzero(seen.packets.wire_len > _MERGED_WIRE_LEN))
 
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
         """Return symptoms that last, grew, or went away."""
-        if now_ns < self._next_ns:
+        if self._next_ns - _EVERY_NS <= now_ns < self._next_ns:
             return []
         self._next_ns = now_ns + _EVERY_NS
-        symptoms = {symptom.key: symptom for symptom in self._symptoms(tables)}
-        self._since_ns = {key: self._since_ns.get(key, now_ns) for key in symptoms}
+        if tables.health.clock_jumps > self._leaps:
+            self._leaps, self._leapt_ns = tables.health.clock_jumps, now_ns
+        symptoms = {symptom.key: symptom for symptom in self._symptoms(now_ns, tables)}
+        self._since_ns = {key: min(self._since_ns.get(key, now_ns), now_ns) for key in symptoms}
         gone = [key for key in self._told if key not in symptoms]
         findings = [replace(self._told.pop(key), last_ns=now_ns, closed=True) for key in gone]
         for key, symptom in symptoms.items():
@@ -143,7 +157,7 @@ class CaptureDegraded(Detector):
 
     def gauges(self) -> dict[str, Gauge]:
         """Return how many symptoms there are."""
-        return {"symptoms": Gauge(cap=7, used=len(self._since_ns))}
+        return {"symptoms": Gauge(cap=_SYMPTOMS, used=len(self._since_ns))}
 
     def state_bytes(self) -> int:
         """Return the memory of what was told."""
@@ -153,7 +167,7 @@ class CaptureDegraded(Detector):
         told = self._told.get(key)
         return told is None or symptom.score > told.score or symptom.value > _RETOLD * told.observations[0].value
 
-    def _symptoms(self, tables: Tables) -> Iterator[_Symptom]:
+    def _symptoms(self, now_ns: int, tables: Tables) -> Iterator[_Symptom]:
         tuning, health = self.tuning, tables.health
         for key, name, drops in ((1, "kernel", health.kernel_drops), (2, "interface", health.nic_drops)):
             share = (drops or 0) / max((drops or 0) + health.received, 1)
@@ -165,6 +179,7 @@ class CaptureDegraded(Detector):
             text = f"{loss:.1%} of the acknowledged data was never seen"
             yield self._loss(3, "acknowledged data never seen", text, loss)
         yield from self._feed_symptoms(tables)
+        yield from self._sensor_symptoms(now_ns)
 
     def _feed_symptoms(self, tables: Tables) -> Iterator[_Symptom]:
         tuning, one_way, state = self.tuning, tables.one_way_share or 0.0, tables.health.interface_state
@@ -182,6 +197,19 @@ class CaptureDegraded(Detector):
             yield _Symptom(
                 6, "interface", f"the interface is {state}", 1.0, "state", 1.0, _ALARM, "Bring the interface back."
             )
+
+    def _sensor_symptoms(self, now_ns: int) -> Iterator[_Symptom]:
+        share = self._merged / max(self._packets, 1)
+        if share > self.tuning.merged:
+            yield _Symptom(
+                7, "merged frames", f"the interface merged packets: {share:.1%} are longer than any frame", share,
+                "share", self.tuning.merged, _INFORM, "Switch offloads off: ethtool -K IFACE gro off lro off.",
+            )  # fmt: skip
+        if abs(now_ns - self._leapt_ns) < _LEAP_SHOWN_NS:
+            yield _Symptom(
+                8, "clock leaps", f"the packet clock has leapt {counted(self._leaps, 'time')}", float(self._leaps),
+                "leaps", 0.0, _INFORM, "Keep the clock that stamps the packets in step (chrony, PTP).",
+            )  # fmt: skip
 
     def _loss(self, key: int, name: str, text: str, share: float) -> _Symptom:
         tuning = self.tuning

@@ -171,6 +171,7 @@ class Pipeline:
 
     def _judge_at(self, now_ns: int) -> None:
         moment = Moment(now_ns, self.tables)
+        self.tables.health.clock_jumps = self._clock.jumps
         self._follow_evidence()
         for detector in tuple(self._active):
             findings = self._guarded(detector, [], detector.tick, now_ns, self.tables)
