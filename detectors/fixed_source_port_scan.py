@@ -249,6 +249,11 @@ class FixedSourcePortScan(IncidentDetector):
             next_steps=_next_steps(src, sport, port_ranges(ports)),
         )  # fmt: skip
 
+    def _extra_points(self, incident: Incident, who: Standing, *, named: bool) -> float:
+        if self._led(incident, port_of(incident.key)):
+            return 0.0
+        return super()._extra_points(incident, who, named=named)
+
     def _led(self, incident: Incident, sport: int) -> bool:
         """Return whether the scan detectors tell the same probes, and the port itself is nothing special."""
         told = incident.results.count(*(REFUSED if incident.proto == UDP else FAILED))

@@ -52,6 +52,17 @@ def test_scan_incident_leads_where_the_port_hides_nothing():
     assert "leads" in common.reason
 
 
+def test_sessions_that_follow_raise_the_scan_incident_alone():
+    """Where the scan incident leads, a session to what was found does not raise this one beside it."""
+    scene = forge.Scene().half_open("10.0.0.5", "10.0.1.9", 100, sport=61_000)
+    scene.items += scan(range(100, 150), sport=61_000).items
+    scene.half_open("10.0.0.5", "10.0.1.9", 22, sport=61_000).wait(5 * forge.S)
+    (finding,) = findings(scene.session("10.0.0.5", "10.0.1.9", 22))
+
+    assert finding.findings.open_count >= 1
+    assert finding.score <= 35
+
+
 def test_two_ports_of_a_source_are_two_incidents():
     """Scans from two source ports are told apart."""
     scene = scan(range(100, 120), sport=53)
