@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from nettriage.model.columns import I64, U64, Rows, runs
+from nettriage.model.columns import I64, U64, Rows, group
 from nettriage.model.slices import ContactEvents, Outcome
 from nettriage.model.tables import U8
 from sniff.contacts import ContactTable
@@ -83,10 +83,10 @@ def not_before(contacts: ContactTable, contact: Rows, row: Rows, made_before: in
 
 def answers_told(contacts: ContactTable, evidence: Evidence, time_ns: I64, asked: Asked) -> Told:
     """Settle contacts by the first evidence of each, and return those events."""
-    order = np.lexsort((evidence.row, evidence.contact))
-    contact, row = evidence.contact[order], evidence.row[order]
-    first = runs(contact)
-    order, contact, row = order[first], contact[first], row[first]
+    by_row = evidence.row.argsort(kind="stable")
+    groups = group(evidence.contact[by_row])
+    order, contact = by_row[groups.first], groups.ids
+    row = evidence.row[order]
     contacts.settle(contact, evidence.outcome[order])
     tries, _ = asked.until(contact, row + 1)
     return Told(

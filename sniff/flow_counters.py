@@ -49,9 +49,15 @@ def count(flows: FlowTable, packets: FlowPackets, sides: Sides, rows: Rows, side
     groups, row, which = sides.groups, sides.row, sides.side
     at = (row, which)
     control, last = packets.control[groups.order], groups.last
-    flows.packets[at] += groups.counts.astype(np.uint32)
-    flows.wire_bytes[at] += groups.sum(packets.wire_len).astype(np.uint64)
-    flows.tcp_flags[at] |= np.bitwise_or.reduceat(control, groups.starts)
+    packet_counts, wire_bytes = groups.counts.astype(np.uint32), groups.sum(packets.wire_len).astype(np.uint64)
+    flags = np.bitwise_or.reduceat(control, groups.starts)
+    old = (~sides.first_ever).nonzero()[0]
+    if len(old):
+        before = (row[old], which[old])
+        packet_counts[old] += flows.packets[before]
+        wire_bytes[old] += flows.wire_bytes[before]
+        flags[old] |= flows.tcp_flags[before]
+    flows.packets[at], flows.wire_bytes[at], flows.tcp_flags[at] = packet_counts, wire_bytes, flags
     flows.ttl[at] = packets.ttl[last]
     flows.last_ns[row[sides.flow]] = np.maximum.reduceat(packets.time_ns[last], sides.flow)
     new = sides.first_ever.nonzero()[0]
