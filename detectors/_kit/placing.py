@@ -22,7 +22,7 @@ def acting_side(flow: NotedFlow, preferred: int, site: Site) -> int:
 def placed_score(score: float, flow: NotedFlow, side: int, site: Site) -> float:
     """Return a score with the place of the hosts counted in."""
     home = [end.addr in site.home for end in flow.ends]
-    if flow.ends[side].addr in site.bastions or flow.ends[1 - side].addr in site.bastions:
+    if any(end.addr in site.bastions or end.addr in site.proxies for end in flow.ends):
         score -= _DECLARED
     return max(min(score + _OUTWARD * (home[0] != home[1]), _SCORE_MAX), 0.0)
 
