@@ -56,12 +56,13 @@ class Incident:
     finding: Finding | None = None
     """What was last said of it; None while it was not reported."""
 
-    def take(self, cells: Cells, tries: npt.NDArray[np.uint16], peak: float) -> None:
-        """Add contacts that followed, how often each was tried, and the highest walk among them."""
+    def take(self, cells: Cells, tries: npt.NDArray[np.uint16], last_ns: int, peak: float) -> None:
+        """Add contacts that followed, how often each was tried, when the last was settled, and the highest walk."""
         self.results.add(cells)
-        silent = cells["outcome"] == Outcome.SILENT
-        self.tries += np.bincount(np.minimum(tries[silent], TRIES_MAX), minlength=TRIES_MAX + 1)
-        self.last_ns = max(self.last_ns, int(cells["ts_ns"].max()))
+        silent = tries[cells["outcome"] == Outcome.SILENT]
+        if len(silent):
+            self.tries += np.bincount(np.minimum(silent, TRIES_MAX), minlength=TRIES_MAX + 1)
+        self.last_ns = max(self.last_ns, last_ns)
         self.peak = max(self.peak, peak)
         self.changed = True
 

@@ -76,10 +76,6 @@ class _Sorted:
     def __post_init__(self) -> None:
         self.alarm = np.zeros(len(self.rows), np.int8)
 
-    def span(self, member: int) -> slice:
-        start = int(self.groups.starts[member])
-        return slice(start, start + int(self.groups.counts[member]))
-
 
 class Ledger:
     """Rows by key; a full set gives up the row longest untouched, suspects and incidents last."""
@@ -223,23 +219,37 @@ class Ledger:
 
     def _extend_incidents(self, seen: _Sorted, opened: dict[int, int], contacts: ScanContacts) -> None:
         """Hand each open incident its contacts, from its alarm on; Python once an incident."""
-        clocks = {BY_FAST: self.plan.fast, BY_SLOW: self.plan.slow}
-        for member in np.flatnonzero(self._in_book[seen.groups.ids]).tolist():
-            row, span = int(seen.groups.ids[member]), seen.span(member)
-            span = slice(opened.get(row, span.start), span.stop)
-            incident = self.book[row]
+        members = np.flatnonzero(self._in_book[seen.groups.ids])
+        if not len(members):
+            return
+        groups, tries = seen.groups, contacts.tries[seen.contact]
+        rows, starts = groups.ids[members].tolist(), groups.starts[members].tolist()
+        stops = (groups.starts + groups.counts)[members].tolist()
+        starts = [opened.get(row, start) for row, start in zip(rows, starts, strict=True)]
+        last_ns, fast, slow = (_highest(each, starts, stops) for each in (seen.cells["ts_ns"], seen.fast, seen.slow))
+        for at, row in enumerate(rows):
+            span, incident = slice(starts[at], stops[at]), self.book[row]
             if incident.clock is None:
-                alarms = seen.alarm[span]
-                told = alarms[(alarms == BY_FAST) | (alarms == BY_SLOW)]
-                incident.clock = clocks[int(told[0])] if len(told) else None
-            walk = seen.slow if incident.clock is self.plan.slow else seen.fast
-            tries = contacts.tries[seen.contact[span]]
-            incident.take(seen.cells[span], tries, float(walk[span].max()) / MICRONATS)
+                incident.clock = self._first_clock(seen.alarm[span])
+            peak = slow[at] if incident.clock is self.plan.slow else fast[at]
+            incident.take(seen.cells[span], tries[span], last_ns[at], peak / MICRONATS)
+
+    def _first_clock(self, alarms: npt.NDArray[np.int8]) -> Clock | None:
+        """Return the clock that alarmed first, None where none did."""
+        told = alarms[(alarms == BY_FAST) | (alarms == BY_SLOW)]
+        return {BY_FAST: self.plan.fast, BY_SLOW: self.plan.slow}[int(told[0])] if len(told) else None
 
     def _credit(self, seen: _Sorted) -> None:
         rows = seen.groups.ids
         suspects = rows[self._failures[rows] >= _SUSPECT_FAILURES]
         self._table.credit_ns[suspects] = np.where(self._in_book[suspects], 4 * IDLE_NS, IDLE_NS)
+
+
+def _highest(values: I64, starts: list[int], stops: list[int]) -> list[int]:
+    """Return the highest of each span of `values`, none of which is empty."""
+    edges = np.column_stack((starts, stops)).reshape(-1)
+    highest: list[int] = np.maximum.reduceat(np.append(values, 0), edges)[::2].tolist()
+    return highest
 
 
 def cells_of(contacts: ScanContacts, at: Rows) -> Cells:
