@@ -166,7 +166,7 @@ def _party(party: Party) -> str:
 
 def _benign(alert: Alert, width: int) -> Iterator[Line]:
     for at, check in enumerate(alert.benign_checked):
-        words = f"{check.hypothesis}? No: {check.rejected_because}"
+        words = f"{check.hypothesis}? {'Yes' if check.holds else 'No'}: {check.rejected_because}"
         yield from _field("Harmless?" if not at else "", words, width, "muted")
 
 
@@ -198,6 +198,9 @@ def _record(alert: Alert, width: int) -> Iterator[Line]:
     kept = f"{figures.plural(alert.evidence.packets, 'packet')} kept"
     vlans = f"  VLAN {', '.join(map(str, alert.vlan))}" if alert.vlan else ""
     yield from _field("Evidence", f"{kept}{vlans}  {alert.evidence.file or ''}", width, "muted")
+    if alert.related:
+        others = ", ".join(f"{kind_words(other.kind)} ({other.id})" for other in alert.related)
+        yield from _field("Also", f"{alert.subject.ip}: {others}", width)
     if alert.rules:
         yield from _field("Rules", " ".join(alert.rules), width, "muted")
 

@@ -76,4 +76,4 @@ def declared_check(who: Standing) -> BenignCheck:
     because = (
         "it is declared: the score is lowered by 25" if who.declared_scanner else "the settings declare no such role"
     )
-    return BenignCheck(hypothesis="a declared scanner or monitor", rejected_because=because)
+    return BenignCheck(hypothesis="a declared scanner or monitor", rejected_because=because, holds=who.declared_scanner)

@@ -15,7 +15,7 @@ from detectors._kit.reasons import title
 from detectors._kit.scancontacts import ScanContacts
 from detectors._kit.tools.annotate import TOOL_POINTS, tool_of
 from detectors._kit.tools.book import Family, ToolBook
-from detectors._kit.verdict import Standing, standing
+from detectors._kit.verdict import WATCHED_POINTS, Standing, standing, watch_check
 from nettriage.model.alert import BenignCheck, Observation
 from nettriage.model.columns import U64, Mixer
 from nettriage.model.detector import Detector
@@ -147,10 +147,12 @@ class IncidentDetector(Detector):
         who = standing(incident.src, incident.dst, self.site, tables)
         account = self._account(incident, who)
         tool = None if self._tools is None else tool_of(incident, self._tools, tables)
+        watched = watch_check(incident, self.site)
+        points = self._extra_points(incident, who, named=tool is not None) + WATCHED_POINTS * (watched is not None)
         return Finding(
             key=incident.key,
             subject=Endpoint(incident.src),
-            score=min(100.0, account.score + self._extra_points(incident, who, named=tool is not None)),
+            score=min(100.0, account.score + points),
             confidence=account.confidence,
             first_ns=incident.first_ns,
             last_ns=incident.last_ns,
@@ -167,7 +169,7 @@ class IncidentDetector(Detector):
             observations=account.observations,
             tool=tool,
             findings=found(incident, tables),
-            benign_checked=account.benign_checked,
+            benign_checked=account.benign_checked + ([watched] if watched else []),
             visibility_note=who.visibility_note,
             next_steps=account.next_steps,
         )

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors._kit.incidents import Incident
-from detectors._kit.reasons import counted
+from detectors._kit.reasons import counted, listed
 from detectors._kit.results import ANSWERED, FAILED, REFUSED
+from nettriage.model.addresses import to_text
 from nettriage.model.alert import BenignCheck
 from nettriage.model.finding import Address
 from nettriage.model.site import Site
@@ -17,6 +18,8 @@ from nettriage.model.tables import Role, Tables
 
 _PRIOR_ODDS = 1_000
 """One source in a thousand scans at any moment: what a likelihood ratio must outweigh."""
+WATCHED_POINTS = 10.0
+"""What it adds to a score that a target is declared to be watched."""
 _LOSS_POOR, _ONE_WAY_POOR = 0.05, 0.5
 
 
@@ -114,7 +117,10 @@ def benign_checks(incident: Incident, who: Standing, things: str) -> list[Benign
         checks.append(
             ("a resolver, gateway or mail server at work", "such hosts get answers; this one mostly does not")
         )
-    return [BenignCheck(hypothesis=hypothesis, rejected_because=because) for hypothesis, because in checks]
+    return [
+        BenignCheck(hypothesis=hypothesis, rejected_because=because, holds=because is declared and who.declared_scanner)
+        for hypothesis, because in checks
+    ]
 
 
 def _loss_answer(who: Standing, refused: int, failed: int) -> str:
@@ -123,3 +129,17 @@ def _loss_answer(who: Standing, refused: int, failed: int) -> str:
     return (
         f"loss is {who.loss:.1%}, one-way flows {who.one_way:.0%}, and {refused:,} of {failed:,} were refused in sight"
     )
+
+
+def watch_check(incident: Incident, site: Site) -> BenignCheck | None:
+    """Return what speaks against targets of no special worth; None where none of them is declared to be watched."""
+    if not site.watch.texts:
+        return None
+    cells = incident.results.cells
+    watched = cells[site.watch.contains(cells["hi"], cells["lo"])]
+    hosts = incident.results.hosts(watched)
+    if not hosts:
+        return None
+    named = listed([to_text(*host) for host in hosts], limit=3)
+    because = f"network.watch lists {named}, so the score is raised by {WATCHED_POINTS:g}"
+    return BenignCheck(hypothesis="targets of no special worth", rejected_because=because)

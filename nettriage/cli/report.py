@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from nettriage.model.alert import SEVERITIES, Alert, Party
@@ -36,6 +37,13 @@ def _incident(alert: Alert) -> Iterator[str]:
     if found:
         beyond = alert.findings.open_count - len(found)
         yield _wrapped(f"Learned: {', '.join(found)}" + (f" and {beyond} more" if beyond > 0 else ""))
+    if alert.findings.follow_up:
+        first = alert.findings.follow_up[0]
+        yield _wrapped(f"Afterwards: {first.src} to {_address(first.dst, first.port)} at {first.at}")
+    if alert.related:
+        kinds = Counter(other.kind for other in alert.related)
+        also = ", ".join(kind if number == 1 else f"{number} {kind}" for kind, number in kinds.items())
+        yield _wrapped(f"Also: {also} by the same host")
     yield from (_wrapped(f"Next: {step}") for step in alert.next_steps[:1])
 
 
@@ -49,9 +57,13 @@ def _who(alert: Alert) -> str:
 
 
 def _place(party: Party) -> str:
-    port = "" if party.port is None else f":{party.port}"
-    host = f"[{party.ip}]" if port and ":" in party.ip else party.ip
-    return host + port + (f" ({party.name})" if party.name else "")
+    return _address(party.ip, party.port) + (f" ({party.name})" if party.name else "")
+
+
+def _address(ip: str, port: int | None) -> str:
+    if port is None:
+        return ip
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
 def _ending(alerts: list[Alert], summary: Summary) -> Iterator[str]:

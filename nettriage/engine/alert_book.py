@@ -6,13 +6,15 @@ import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from nettriage.engine.community_id import community_id
 from nettriage.engine.record import Frame, Moment, Recorder
 from nettriage.engine.timeline import Tally
 from nettriage.model.addresses import to_text
-from nettriage.model.alert import SEVERITIES, Activity, Alert
+from nettriage.model.alert import SEVERITIES, Activity, Alert, Related
 from nettriage.model.detector import Card
-from nettriage.model.finding import Finding, FlowRef
+from nettriage.model.finding import Address, Finding, FlowRef
 from nettriage.model.health import Gauge
 from nettriage.model.site import Site
 
@@ -27,6 +29,8 @@ QUIET_NS = 3_600_000_000_000
 FLOWS_MAX = 40
 """Flows remembered of an incident, newest kept: with their ids about 14 KiB, so a full book stays below 100 MiB."""
 COMMUNITY_IDS_MAX = 20
+RELATED_MAX = 16
+"""Other incidents of its subject that a record names, newest kept."""
 
 
 @dataclass(slots=True)
@@ -34,6 +38,8 @@ class Incident:
     """One incident, with what must outlive its last finding."""
 
     id: str
+    subject: Address
+    """Who acted when it was raised."""
     card: Card
     finding: Finding
     first_ns: int
@@ -82,6 +88,8 @@ class AlertBook:
         self._open: dict[tuple[str, int], Incident] = {}
         self._closed: OrderedDict[str, Incident] = OrderedDict()
         self._by_id: dict[str, Incident] = {}
+        self._by_subject: dict[Address, list[str]] = {}
+        """Ids of the incidents in the book by subject, oldest first."""
         self._evicted_open = 0
         self._evicted_closed = 0
         self.forgotten: list[str] = []
@@ -109,9 +117,11 @@ class AlertBook:
             return incident, False
         first_ns = finding.first_ns
         incident = Incident(
-            self._new_id(card.kind, finding), card, finding, first_ns, now_ns, now_ns, Tally(first_ns), first_ns
+            self._new_id(card.kind, finding), finding.subject.addr, card, finding, first_ns, now_ns, now_ns,
+            Tally(first_ns), first_ns,
         )  # fmt: skip
         self._open[card.kind, finding.key] = self._by_id[incident.id] = incident
+        self._by_subject.setdefault(finding.subject.addr, []).append(incident.id)
         return incident, True
 
     def write(self, incident: Incident, finding: Finding, moment: Moment, packets_kept: int, *, new: bool) -> Alert:
@@ -122,6 +132,16 @@ class AlertBook:
         if finding.closed:
             self._close(incident)
         return incident.alert
+
+    def relate(self, incident: Incident) -> list[Alert]:
+        """Name a new incident in the records of the open ones of its subject; return these records."""
+        changed = []
+        for other_id in self._by_subject[incident.subject][-RELATED_MAX - 1 : -1]:
+            other = self._by_id[other_id]
+            if other.alert.activity != "close":
+                other.alert = msgspec.structs.replace(other.alert, activity="update", related=self._related(other))
+                changed.append(other.alert)
+        return changed
 
     def tidy(self, moment: Moment) -> list[Alert]:
         """Close what is long quiet, and what is over the cap; return the records of what was closed."""
@@ -149,17 +169,31 @@ class AlertBook:
             community_ids=incident.community_ids,
             packets_kept=packets_kept,
             timeline=incident.tally.record(),
+            related=self._related(incident),
         )
         incident.alert = self._recorder.alert(incident.card, incident.finding, frame, moment)
+
+    def _related(self, incident: Incident) -> list[Related]:
+        """Return the other incidents of the subject, oldest first."""
+        newest = self._by_subject[incident.subject][-RELATED_MAX - 1 :]
+        others = [self._by_id[each] for each in newest if each != incident.id]
+        return [Related(id=other.id, kind=other.card.kind) for other in others[-RELATED_MAX:]]
 
     def _close(self, incident: Incident) -> None:
         del self._open[incident.card.kind, incident.finding.key]
         self._closed[incident.id] = incident
         while len(self._closed) > CLOSED_MAX:
-            gone, _ = self._closed.popitem(last=False)
-            del self._by_id[gone]
+            gone = next(iter(self._closed))
+            self._forget(gone)
             self.forgotten.append(gone)
             self._evicted_closed += 1
+
+    def _forget(self, alert_id: str) -> None:
+        del self._closed[alert_id]
+        subject = self._by_id.pop(alert_id).subject
+        self._by_subject[subject].remove(alert_id)
+        if not self._by_subject[subject]:
+            del self._by_subject[subject]
 
     def _new_id(self, kind: str, finding: Finding) -> str:
         """Return an id that another run over the same packets gives too: it leaves out the keyed hash."""

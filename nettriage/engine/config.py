@@ -19,6 +19,8 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     home: tuple[str, ...]
     scanners: tuple[str, ...] = ()
+    ignore_scanners: tuple[str, ...] = ()
+    watch: tuple[str, ...] = ()
     proxies: tuple[str, ...] = ()
     bastions: tuple[str, ...] = ()
     load_balancers: tuple[str, ...] = ()
@@ -31,6 +33,8 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True):
         return Site(
             home=AddressSet(self.home),
             scanners=AddressSet(self.scanners),
+            ignore_scanners=AddressSet(self.ignore_scanners),
+            watch=AddressSet(self.watch),
             proxies=AddressSet(self.proxies),
             bastions=AddressSet(self.bastions),
             load_balancers=AddressSet(self.load_balancers),
@@ -81,6 +85,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
             site=SiteConfig(
                 home=net.home_net,
                 scanners=net.scanners,
+                ignore_scanners=net.ignore_scanners,
+                watch=net.watch,
                 proxies=net.proxies,
                 bastions=net.bastions,
                 load_balancers=net.load_balancers,

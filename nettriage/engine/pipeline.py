@@ -193,6 +193,8 @@ class Pipeline:
                 self._evidence.renew(incident.id, finding, self.tables)
             kept = self._evidence.count(incident.id)
         self._records.append(self._book.write(incident, finding, moment, kept, new=new))
+        if new:
+            self._records += self._book.relate(incident)
 
     def _follow_evidence(self) -> None:
         if not self._evidence:

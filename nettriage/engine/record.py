@@ -11,9 +11,10 @@ import numpy as np
 
 from nettriage.engine.pivots import pivots
 from nettriage.engine.protocols import protocol_name
+from nettriage.engine.standing_orders import judged
 from nettriage.engine.times import rfc3339
 from nettriage.model.addresses import mac_text, to_text
-from nettriage.model.alert import Activity, Alert, Evidence, Party, Timeline, Visibility, severity_of
+from nettriage.model.alert import Activity, Alert, Evidence, Party, Related, Timeline, Visibility, severity_of
 from nettriage.model.detector import Card
 from nettriage.model.finding import Endpoint, Finding
 from nettriage.model.site import Site
@@ -66,6 +67,7 @@ class Frame:
     community_ids: list[str]
     packets_kept: int
     timeline: Timeline
+    related: list[Related]
 
 
 class Recorder:
@@ -77,15 +79,15 @@ class Recorder:
     def alert(self, card: Card, finding: Finding, frame: Frame, moment: Moment) -> Alert:
         """Return the record of an incident."""
         subject, objects, via = self._actors(finding, moment.tables)
-        score = min(max(float(finding.score), 0.0), 100.0)
+        verdict = judged(card, finding, self._site)
         return Alert(
             id=frame.id,
             kind=card.kind,
             title=finding.title,
-            severity=severity_of(score),
-            score=round(score, 1),
+            severity=severity_of(verdict.score),
+            score=round(verdict.score, 1),
             confidence=round(min(max(finding.confidence, 0.0), 1.0) * trust(moment.visibility), 3),
-            status="resolved" if finding.closed else "new",
+            status=verdict.status,
             activity=frame.activity,
             count=finding.count,
             first_seen=rfc3339(frame.first_ns),
@@ -105,7 +107,7 @@ class Recorder:
             observations=finding.observations,
             tool=finding.tool,
             findings=finding.findings,
-            benign_checked=finding.benign_checked,
+            benign_checked=verdict.benign_checked,
             visibility=msgspec.structs.replace(moment.visibility, note=finding.visibility_note),
             attack=list(card.attack),
             rules=list(card.rules),
@@ -114,6 +116,7 @@ class Recorder:
             pivots=pivots(finding),
             next_steps=finding.next_steps,
             evidence=Evidence(packets=frame.packets_kept),
+            related=frame.related,
         )
 
     def _actors(self, finding: Finding, tables: Tables) -> tuple[Party, list[Party], list[Party]]:

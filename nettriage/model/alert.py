@@ -119,6 +119,9 @@ class BenignCheck(msgspec.Struct, kw_only=True):
 
     hypothesis: str
     rejected_because: str
+    """What speaks against it; where it holds, what followed from that."""
+    holds: bool = False
+    """Whether the explanation is right, as far as is known: then the score is lowered, and the incident stays shown."""
 
 
 class Visibility(msgspec.Struct, kw_only=True):
@@ -239,4 +242,4 @@ class Alert(msgspec.Struct, kw_only=True):
     evidence: Evidence = msgspec.field(default_factory=Evidence)
     analyst: Analyst = msgspec.field(default_factory=Analyst)
     related: list[Related] = msgspec.field(default_factory=list)
-    """Other incidents of the same subject, newest last, at most 16."""
+    """Other incidents of the same subject, oldest first, the newest 16 of them."""

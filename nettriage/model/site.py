@@ -17,6 +17,10 @@ class Site:
     home: AddressSet = field(default_factory=lambda: AddressSet(HOME_NET_DEFAULT))
     scanners: AddressSet = field(default_factory=lambda: AddressSet(()))
     """Vulnerability scanners and monitors: their scans are shown, lowered."""
+    ignore_scanners: AddressSet = field(default_factory=lambda: AddressSet(()))
+    """Hosts that scan by order: their scans are shown and counted, and call for nothing."""
+    watch: AddressSet = field(default_factory=lambda: AddressSet(()))
+    """Hosts of special worth: who scans them weighs more."""
     proxies: AddressSet = field(default_factory=lambda: AddressSet(()))
     """Hosts that may serve a proxy."""
     bastions: AddressSet = field(default_factory=lambda: AddressSet(()))

@@ -27,6 +27,12 @@ class Network:
     scanners: tuple[str, ...] = setting(
         (), Networks(), why="vulnerability scanners and monitors: their scans are shown with a lowered severity"
     )
+    ignore_scanners: tuple[str, ...] = setting(
+        (), Networks(), why="hosts that scan by order: their scans are suppressed to info, still shown and counted"
+    )
+    watch: tuple[str, ...] = setting(
+        (), Networks(), why="hosts of special worth: a scan that touches one of them scores 10 points more"
+    )
     proxies: tuple[str, ...] = setting((), Networks(), why="hosts that may serve a proxy")
     bastions: tuple[str, ...] = setting((), Networks(), why="hosts through which administrators work")
     load_balancers: tuple[str, ...] = setting((), Networks(), why="hosts that relay by design")

@@ -116,3 +116,30 @@ def test_community_ids_are_those_of_the_newest_flows() -> None:
 
     assert len(first.community_ids) == len(set(second.community_ids)) == 20
     assert second.community_ids[-1] == first.community_ids[0]
+
+
+def test_incidents_of_one_subject_name_each_other() -> None:
+    """A second incident of a host names the first, whose record is said again with the second in it; others are not."""
+    desk = Desk()
+    first = desk.fold(BASE, 10)
+    desk.fold(replace(BASE, key=2, subject=Endpoint((0, V4 | 9))), 10)
+    second = desk.fold(replace(BASE, key=3, first_ns=3 * S), 11)
+    (told,) = desk.book.relate(desk.book.find(second.id))  # type: ignore[arg-type]  # it was just raised
+
+    assert [(item.id, item.kind) for item in second.related] == [(first.id, first.kind)]
+    assert [item.id for item in told.related] == [second.id]
+    assert (told.id, told.activity) == (first.id, "update")
+    assert [len(record.related) for record in desk.book.alerts()] == [1, 0, 1]
+
+
+def test_forgotten_incidents_are_not_related(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What left the book is named no more, and at most so many others are named."""
+    monkeypatch.setattr(alert_book, "CLOSED_MAX", 1)
+    desk = Desk()
+    for key in range(1, 4):
+        desk.fold(replace(BASE, key=key, first_ns=key * S, closed=True), 10)
+    last = desk.fold(replace(BASE, key=9, first_ns=9 * S), 11)
+    many = [desk.fold(replace(BASE, key=key, first_ns=key * S), 12) for key in range(100, 130)][-1]
+
+    assert len(last.related) == 1
+    assert len(many.related) == alert_book.RELATED_MAX
