@@ -35,6 +35,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from detectors._kit import forge
+from detectors._kit.declared import allowed_path, declared_role
 from detectors._kit.echo_table import Echo, EchoTable
 from detectors._kit.lag_watch import LagWatch
 from detectors._kit.legs import neighbours, volumes
@@ -264,13 +265,13 @@ class Relay(Detector):
         return Hops(tuple(next(chain for chain in reversed(chains) if len(chain) == longest)))
 
     def _role(self, relay: RelayAccount, hops: Hops) -> Role:
-        addr, home = relay.end.addr, self.site.home
+        addr, home, path = relay.end.addr, self.site.home, [end.addr for end in hops.via]
         backends = list(relay.backends)
         target = hops.via[-1]
         last_outside = int(target.addr not in home)
         return judge(
             RelayFacts(
-                declared=self._declared(relay), home=addr in home, clients=len(relay.clients),
+                declared=declared_role(self.site, addr) or allowed_path(self.site, path), home=addr in home, clients=len(relay.clients),
                 neighbour_clients=sum(neighbours(client, addr) for client in relay.clients),
                 outside_clients=sum(client not in home for client in relay.clients), backends=len(backends),
                 outside_backends=max(sum(backend not in home for backend, _ in backends), last_outside),
@@ -283,11 +284,6 @@ class Relay(Detector):
                 outside_ends=sum(end.addr not in home for end in (hops.via[0], target)),
             )
         )  # fmt: skip
-
-    def _declared(self, relay: RelayAccount) -> str:
-        site, addr = self.site, relay.end.addr
-        roles = (("load balancer", site.load_balancers), ("proxy", site.proxies), ("bastion", site.bastions))
-        return next((name for name, hosts in roles if addr in hosts), "")
 
 
 def _same_service(pair: Pair) -> bool:

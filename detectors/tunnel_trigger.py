@@ -32,6 +32,7 @@ from typing import ClassVar
 import numpy as np
 
 from detectors._kit import forge
+from detectors._kit.declared import allowed_path, declared_role
 from detectors._kit.legs import note
 from detectors._kit.restate import worth_saying
 from detectors._kit.trigger_book import TriggerAccount, TriggerBook, nearest
@@ -201,25 +202,18 @@ class TunnelTrigger(Detector):
         return said
 
     def _facts(self, account: TriggerAccount, tables: Tables) -> TriggerFacts:
-        home, flow = self.site.home, next(reversed(account.carriers.values()))
+        home, end, flow = self.site.home, account.end.addr, next(reversed(account.carriers.values()))
+        path = [account.peer.addr, end]
         head = tables.prefixes.payload(flow.row, ORIGINATOR)[:8]
         alive = int(tables.flows.serial[flow.row]) == flow.serial
         return TriggerFacts(
-            declared=self._declared(account), home=account.end.addr in home, dialled=account.side == ORIGINATOR,
+            declared=declared_role(self.site, end) or allowed_path(self.site, path), home=end in home, dialled=account.side == ORIGINATOR,
             peer_outside=account.peer.addr not in home, port=flow.ends[1].port or 0,
             readable=alive and head.startswith(_READABLE), share=account.count / max(account.tries, 1),
             conserved=_conserved(account, tables), targets=len(account.targets),
             target_ports=frozenset(port for _, port in account.targets),
             inside_targets=sum(addr in home for addr, _ in account.targets), most_targets=account.most_targets,
         )  # fmt: skip
-
-    def _declared(self, account: TriggerAccount) -> str:
-        site, addr = self.site, account.end.addr
-        roles = (
-            ("load balancer", site.load_balancers), ("proxy", site.proxies), ("bastion", site.bastions),
-            ("scanner", site.scanners),
-        )  # fmt: skip
-        return next((name for name, hosts in roles if addr in hosts), "")
 
 
 def _conserved(account: TriggerAccount, tables: Tables) -> bool:

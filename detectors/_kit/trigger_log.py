@@ -12,7 +12,7 @@ from nettriage.model.health import Gauge
 from nettriage.model.slices import Slice
 from nettriage.model.tables import ORIGINATOR, Opened, Tables
 
-from .binomial import F64, chance_within, log10_tail
+from .binomial import F64, log10_tail
 from .preceding import Events, preceding
 
 _TCP = 6
@@ -165,16 +165,22 @@ class TriggerLog:
         """Return `i8 [n]`, connections that each hearer opened since its lane was first heard."""
         return np.asarray(self._connections[hearer].astype(np.int64) - self._before[lane])
 
+    def chance(self, flow: Rows, side: npt.NDArray[np.uint8], now_ns: int) -> F64:
+        """Return `f8 [n, windows]`, the share of the time that lies shortly after data into `side`.
+
+        An unrelated connection falls into it with this chance.
+        """
+        lane = flow * 2 + 1 - side
+        windows = np.array(WINDOWS_NS, float)
+        span = (now_ns - self._since_ns[lane]).astype(float)[:, None]
+        return np.asarray(np.minimum((self._covered[lane] + windows) / np.maximum(span, windows), 1.0))
+
     def odds(self, tables: Tables, flow: Rows, side: npt.NDArray[np.uint8], now_ns: int) -> tuple[F64, I64]:
         """Return log10 of the odds that chance explains the hits of lanes into `side`, and the hits (`i8 [n]`)."""
         lane = flow * 2 + 1 - side
         hits = np.cumsum(self._hits[lane].astype(float), axis=1)
         tries = self.tries(lane, tables.flows.host[flow, side]).astype(float)[:, None]
-        span = np.maximum(now_ns - self._since_ns[lane], 1).astype(float)[:, None]
-        windows = np.array(WINDOWS_NS, float)
-        share = np.minimum((self._covered[lane] + windows) / np.maximum(span, windows), 1.0)
-        chance = np.maximum(share, chance_within(np.ones_like(span), span, windows))
-        odds = log10_tail(hits - 1, tries - 1, chance)
+        odds = log10_tail(hits - 1, tries - 1, self.chance(flow, side, now_ns))
         return np.asarray(odds.min(axis=1) + np.log10(len(WINDOWS_NS))), hits[:, -1].astype(np.int64)
 
     def rivals(self, tables: Tables, flow: int, side: int) -> int:
