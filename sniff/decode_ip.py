@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from nettriage.model.batch import ARP, V4_PREFIX, Flaw, IpFlag
 from nettriage.model.columns import I64, U64, Rows
-from sniff.descent import Descent, Layer
+from sniff.descent import Descent, Layer, as_run
 from sniff.heads import layout, read
 
 EXTENSIONS_MAX = 8
@@ -42,16 +42,17 @@ def as_mapped(address: npt.NDArray[np.uint32]) -> U64:
 
 
 def to_transport(state: Descent, rows: Rows) -> Rows:
-    """Read the network header of rows; return those that stand at a transport header."""
+    """Read the network header of rows; return those that stand at a transport header, ascending."""
     layers = state.layer[rows]
     arp = rows[layers == Layer.ARP]
     if len(arp):
         _arp(state, arp)
-    v4 = _ipv4(state, rows[layers == Layer.IPV4])
+    is_v4 = layers == Layer.IPV4
+    v4 = _ipv4(state, rows if is_v4.all() else rows[is_v4])
     v6 = rows[layers == Layer.IPV6]
     if not len(v6):
         return v4
-    return np.concatenate((v4, _ipv6(state, v6)))
+    return np.sort(np.concatenate((v4, _ipv6(state, v6))))
 
 
 def _arp(state: Descent, rows: Rows) -> None:
@@ -77,7 +78,7 @@ def _arp(state: Descent, rows: Rows) -> None:
 def _ipv4(state: Descent, rows: Rows) -> Rows:
     """IPv4 (RFC 791 3.1). A total length of 0 is a segment not yet cut by the sender's card: the carrier decides."""
     rows = state.whole(rows, 20, Flaw.TRUNCATED_IP)
-    head = read(state.data, state.at[rows], IPV4)
+    head = read(state.data, state.at[as_run(rows)], IPV4)
     size = (head["version_length"] & 15).astype(np.int64) * 4
     total = head["total"].astype(np.int64)
     good = (head["version_length"] >> 4 == 4) & (size >= 20) & ((total >= size) | (total == 0))
@@ -85,19 +86,20 @@ def _ipv4(state: Descent, rows: Rows) -> Rows:
         state.refuse(rows[~good], Flaw.BAD_IP_HEADER)
         rows, head, size, total = rows[good], head[good], size[good], total[good]
     state.accept(rows)
-    at = state.at[rows]
-    state.narrow(rows, np.where(total == 0, state.wire_end[rows], at + total))
+    run = as_run(rows)
+    at = state.at[run]
+    state.narrow(rows, np.where(total == 0, state.wire_end[run], at + total))
     out = state.out
-    out.ip_version[rows] = 4
-    out.src_hi[rows] = out.dst_hi[rows] = 0
-    out.src_lo[rows] = as_mapped(head["src"])
-    out.dst_lo[rows] = as_mapped(head["dst"])
-    out.proto[rows] = head["proto"]
-    out.ttl[rows] = head["ttl"]
-    out.ip_id[rows] = head["ident"]
+    out.ip_version[run] = 4
+    out.src_hi[run] = out.dst_hi[run] = 0
+    out.src_lo[run] = as_mapped(head["src"])
+    out.dst_lo[run] = as_mapped(head["dst"])
+    out.proto[run] = head["proto"]
+    out.ttl[run] = head["ttl"]
+    out.ip_id[run] = head["ident"]
     flags = fragment_flags(head["fragment"])
     flags |= np.where(head["fragment"] & 0x4000, np.uint8(IpFlag.DF), np.uint8(0))
-    out.ip_flags[rows] = flags
+    out.ip_flags[run] = flags
     return _past_options(state, rows, at + size)
 
 
@@ -109,14 +111,18 @@ def fragment_flags(word: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
 
 
 def _past_options(state: Descent, rows: Rows, at: I64) -> Rows:
-    cut = at > state.end[rows]
-    state.flaw(rows[cut], Flaw.TRUNCATED_IP)
-    state.at[rows] = at
-    rows = rows[~cut & (state.out.ip_flags[rows] & IpFlag.LATER_FRAGMENT == 0)]
-    wrapped = _IS_V4_EXTENSION[state.out.proto[rows]]
+    run = as_run(rows)
+    cut = at > state.end[run]
+    if cut.any():
+        state.flaw(rows[cut], Flaw.TRUNCATED_IP)
+    state.at[run] = at
+    goes_on = ~cut & (state.out.ip_flags[run] & IpFlag.LATER_FRAGMENT == 0)
+    if not goes_on.all():
+        rows = rows[goes_on]
+    wrapped = _IS_V4_EXTENSION[state.out.proto[as_run(rows)]]
     if not wrapped.any():
         return rows
-    return np.concatenate((rows[~wrapped], _past_extensions(state, rows[wrapped], _IS_V4_EXTENSION)))
+    return np.sort(np.concatenate((rows[~wrapped], _past_extensions(state, rows[wrapped], _IS_V4_EXTENSION))))
 
 
 def _ipv6(state: Descent, rows: Rows) -> Rows:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from nettriage.model.batch import Flaw, Tunnel
 from nettriage.model.columns import I64, Rows
-from sniff.descent import Descent, Layer
+from sniff.descent import Descent, Layer, as_run
 from sniff.heads import gather, layout, read
 
 LINK_HEADERS_MAX = 9
@@ -63,17 +63,19 @@ def to_network(state: Descent, rows: Rows) -> None:
         if not len(rows):
             return
         layers = state.layer[rows]
-        for layer in np.flatnonzero(np.bincount(layers)):
-            _STEPS[int(layer)](state, rows[layers == layer])
+        kinds = np.bincount(layers).nonzero()[0].tolist()
+        for layer in kinds:
+            _STEPS[layer](state, rows[layers == layer] if len(kinds) > 1 else rows)
     state.refuse(rows[state.layer[rows] >= Layer.ETHERNET], Flaw.TOO_DEEP)
 
 
 def _ethernet(state: Descent, rows: Rows) -> None:
     rows = state.whole(rows, 14, Flaw.TRUNCATED_LINK)
-    at = state.at[rows]
+    run = as_run(rows)
+    at = state.at[run]
     head = read(state.data, at, _ETHERNET)
-    state.dst_mac[rows] = head["dst"].astype(np.uint64) >> np.uint64(16)
-    state.src_mac[rows] = head["src"].astype(np.uint64) >> np.uint64(16)
+    state.dst_mac[run] = head["dst"].astype(np.uint64) >> np.uint64(16)
+    state.src_mac[run] = head["src"].astype(np.uint64) >> np.uint64(16)
     state.enter(rows, at + 14, BY_ETHERTYPE[head["ethertype"]])
 
 

@@ -57,7 +57,7 @@ def open_gtpu(state: Descent, rows: Rows) -> None:
     rows, head, size = rows[good], head[good], size[good]
     state.at[rows] += size
     extended = np.where(head["flags"] & 4, head["next"], 0) != 0
-    rows = np.concatenate((rows[~extended], _past_gtp_extensions(state, rows[extended])))
+    rows = np.sort(np.concatenate((rows[~extended], _past_gtp_extensions(state, rows[extended]))))
     state.carry(rows, state.at[rows], np.full(len(rows), Layer.IP, np.uint8), Tunnel.GTPU)
 
 

@@ -52,9 +52,9 @@ class Descent:
     bytes of the current layer end, `wire_end` where it ends by its own length: the difference tells a cut
     capture from a packet that promises nothing more. `end <= wire_end` does not hold for layers that lie.
 
-    All rows that still descend have `depth` tunnels above them. What lies in a tunnel is written to the
-    packet columns only when its network header proves sound; until then `src_mac`, `dst_mac`, `vlan`
-    and `tunnel` wait here.
+    Rows are always handed on in ascending order. All rows that still descend have `depth` tunnels above
+    them. What lies in a tunnel is written to the packet columns only when its network header proves sound;
+    until then `src_mac`, `dst_mac`, `vlan` and `tunnel` wait here.
     """
 
     out: PacketBatch
@@ -101,8 +101,9 @@ class Descent:
 
         Inside a tunnel a layer that was never promised is no flaw: its carrier just holds something else.
         """
-        stop = self.at[rows] + size
-        good = stop <= self.end[rows]
+        run = as_run(rows)
+        stop = self.at[run] + size
+        good = stop <= self.end[run]
         if not good.all():
             self.layer[rows[~good]] = Layer.NONE
             promised = (stop <= self.wire_end[rows]) if self.depth else np.True_
@@ -111,12 +112,14 @@ class Descent:
 
     def whole(self, rows: Rows, size: int, flaw: Flaw) -> Rows:
         """Return the rows whose next `size` bytes were captured, and refuse the others."""
-        return np.asarray(rows[self.holds(rows, size, flaw)])
+        good = self.holds(rows, size, flaw)
+        return rows if good.all() else np.asarray(rows[good])
 
     def enter(self, rows: Rows, at: I64, layer: npt.NDArray[np.uint8]) -> None:
         """Move rows on to the layer that begins at `at`; `Layer.NONE` stands for one that is not decoded."""
-        self.at[rows] = at
-        self.layer[rows] = layer
+        run = as_run(rows)
+        self.at[run] = at
+        self.layer[run] = layer
         unknown = layer == Layer.NONE
         if unknown.any():
             self.refuse(rows[unknown], Flaw.UNKNOWN_LINK)
@@ -142,14 +145,22 @@ class Descent:
 
     def narrow(self, rows: Rows, wire_end: I64) -> None:
         """End the current layer of rows at `wire_end`, so that padding behind it is never read."""
-        self.wire_end[rows] = wire_end
-        self.end[rows] = np.minimum(self.end[rows], wire_end)
+        run = as_run(rows)
+        self.wire_end[run] = wire_end
+        self.end[run] = np.minimum(self.end[run], wire_end)
 
     def go_deeper(self) -> None:
         """Count one more tunnel above all rows that still descend."""
         if not self.depth:
             self.src_mac, self.dst_mac, self.vlan = self.src_mac.copy(), self.dst_mac.copy(), self.vlan.copy()
         self.depth += 1
+
+
+def as_run(rows: Rows) -> Rows | slice:
+    """Return ascending rows as a slice where they are a run, which is read and written many times faster."""
+    if len(rows) and int(rows[-1]) - int(rows[0]) == len(rows) - 1:
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
 
 
 def empty_columns(raw: RawBatch) -> PacketBatch:

@@ -227,6 +227,23 @@ def test_cutting_a_batch_changes_no_column():
     assert rows_of(decode(raw)) == alone
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_packets_of_all_kinds_share_a_batch(seed):
+    """In a batch of both families, plain, tagged and tunnelled, every packet is decoded as if it were alone."""
+    some = [packet for link_type, packet in EVERY.values() if link_type == 1] * 2
+    random.Random(seed).shuffle(some)
+
+    assert_as_reference(raw_batch(some))
+
+
+def test_tunnels_of_both_families_take_turns():
+    """Where tunnels over IPv4 and IPv6 alternate, a cut concerns the packet that was cut."""
+    four, six = EVERY["gre ipv4"][1], EVERY["vxlan at 8472 over ipv6"][1]
+
+    for held in range(len(four)):
+        assert_as_reference(raw_batch([four, six, four[:held], six, four, six]))
+
+
 def test_empty_and_hopeless_batches_decode():
     """No packets, packets of no bytes, and a link type that nobody knows give columns all the same."""
     assert len(decode(raw_batch([]))) == 0
