@@ -24,10 +24,8 @@ _ARP_BODY = np.array([0, 1, 8, 0, 6, 4], np.uint8)
 """ARP for IPv4 over Ethernet (RFC 826): the first six bytes of its body."""
 _ARP_AT = (14, 18, 22)
 """Where that body begins, behind up to two VLAN tags."""
-TCP_READS = frozenset(
-    {"contacts", *(f"packets.{name}" for name in ("src_lo", "payload_at", "l4_at", "window", "ip_flags", "seq", "ack",
-                                                  "ttl", "ip_id", "raw"))}
-)  # fmt: skip
+_COLUMNS = ("src_lo", "src_mac", "payload_at", "l4_at", "window", "ip_flags", "seq", "ack", "ttl", "ip_id", "raw")
+TCP_READS = frozenset({"contacts", *(f"packets.{name}" for name in _COLUMNS)})
 """What `tcp_probes` reads of a slice."""
 SWEEP_READS = TCP_READS | {"packets.payload_len", "packets.payload_cap"}
 """What `sweep_probes` reads of a slice."""
@@ -40,8 +38,10 @@ class Probes:
     ts_ns: I64
     src_hi: U64
     src_lo: U64
-    dst: npt.NDArray[np.uint32]
-    """`u4`, the IPv4 address, or the last four bytes of an IPv6 address."""
+    dst_hi: U64
+    dst_lo: U64
+    mac: U64
+    """`u8`, source MAC of the frame."""
     proto: npt.NDArray[np.uint16]
     port: npt.NDArray[np.uint16]
     sport: npt.NDArray[np.uint16]
@@ -60,6 +60,11 @@ class Probes:
 
     def __len__(self) -> int:
         return len(self.ts_ns)
+
+    @property
+    def dst(self) -> npt.NDArray[np.uint32]:
+        """`u4`, the target's IPv4 address, or the last four bytes of an IPv6 address."""
+        return self.dst_lo.astype(np.uint32)
 
     def starts(self, expected: bytes, at: int = 0) -> Bools:
         """Return `bool [n]`, whether the head has these bytes at this place."""
@@ -132,8 +137,8 @@ def _probes(
     events: ContactEvents, packets: PacketBatch, at: Rows, rows: Rows, size: I64, heads: npt.NDArray[np.uint8]
 ) -> Probes:
     return Probes(
-        events.ts_ns[at], events.src_hi[at], events.src_lo[at], events.dst_lo[at].astype(np.uint32), events.proto[at],
-        events.port[at], events.sport[at], events.probe_flags[at], packets.seq[rows], packets.ack[rows],
-        packets.window[rows], packets.ttl[rows], packets.ip_id[rows], (packets.ip_flags[rows] & IpFlag.DF) != 0,
-        size, heads,
+        events.ts_ns[at], events.src_hi[at], events.src_lo[at], events.dst_hi[at], events.dst_lo[at],
+        packets.src_mac[rows], events.proto[at], events.port[at], events.sport[at], events.probe_flags[at],
+        packets.seq[rows], packets.ack[rows], packets.window[rows], packets.ttl[rows], packets.ip_id[rows],
+        (packets.ip_flags[rows] & IpFlag.DF) != 0, size, heads,
     )  # fmt: skip

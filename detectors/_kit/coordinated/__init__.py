@@ -1,0 +1,1 @@
+"""Scans by more than one address: decoys, zombies, and sources that share the work."""
