@@ -199,7 +199,7 @@ class Gsocket(Detector):
             ),
             reason=f"{host} {role} at a Global Socket relay{_details(talk)}",
             via=(flow.host(side), flow.ends[1 - side]),
-            score=placed_score(score + 6 * matches, flow, side, self.site), confidence=0.98 if talk.answered else 0.85,
+            score=placed_score(score + 6 * matches, flow, self.site), confidence=0.98 if talk.answered else 0.85,
             observations=tuple(
                 Observation(name=name, value=value, unit=unit, threshold=limit, window_s=0.0, weight=weight)
                 for name, value, unit, limit, weight in seen

@@ -178,7 +178,7 @@ class OpaqueTraffic(Detector):
             title=f"opaque service on port {server.port}",
             reason=f"{host} {where} something on port {server.port} that is encrypted from the first byte of both"
             f" sides ({lengths[0]} and {lengths[1]} bytes), no known protocol",
-            confidence=0.75 if often else 0.4, score=placed_score(score, flow, int(inside), self.site),
+            confidence=0.75 if often else 0.4, score=placed_score(score, flow, self.site),
             via=(flow.host(0), flow.ends[1]), observations=_observations(times, self._limits.often),
             checks=(
                 BenignCheck(hypothesis="TLS or SSH", rejected_because="neither side begins with a handshake"),

@@ -148,7 +148,7 @@ class ProtocolMismatch(Detector):
         return Sighting(
             flow=flow, acting_side=side, name=f"{what.spoken} on {port}", title=f"{what.spoken} on port {port}",
             reason=f"{host} {verb} {what.spoken} on port {port}, which expects {what.expected}: {_words(said)}",
-            confidence=0.9, score=placed_score(what.score, flow, side, self.site),
+            confidence=0.9, score=placed_score(what.score, flow, self.site),
             via=(flow.host(side), flow.ends[1 - side]),
             observations=(
                 Observation(

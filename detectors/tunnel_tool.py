@@ -174,7 +174,7 @@ class TunnelTool(Detector):
             flow=flow, acting_side=side, name=talk.tool, tool=talk.tool, evidence=talk.evidence, target=talk.target,
             title=f"{talk.tool} tunnel at {host}", confidence=talk.confidence,
             reason=f"{host} {who} {talk.tool}: {talk.evidence}",
-            score=placed_score(talk.score, flow, side, self.site), via=(flow.host(side), flow.ends[1 - side]),
+            score=placed_score(talk.score, flow, self.site), via=(flow.host(side), flow.ends[1 - side]),
             checks=(check,), counterfactual=f"would not alert without the bytes of {talk.tool}",
         )  # fmt: skip
 

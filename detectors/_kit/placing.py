@@ -19,7 +19,7 @@ def acting_side(flow: NotedFlow, preferred: int, site: Site) -> int:
     return 1 - preferred if home[1 - preferred] and not home[preferred] else preferred
 
 
-def placed_score(score: float, flow: NotedFlow, side: int, site: Site) -> float:
+def placed_score(score: float, flow: NotedFlow, site: Site) -> float:
     """Return a score with the place of the hosts counted in."""
     home = [end.addr in site.home for end in flow.ends]
     if any(end.addr in site.bastions or end.addr in site.proxies for end in flow.ends):

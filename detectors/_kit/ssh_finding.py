@@ -79,7 +79,7 @@ def _reverse(flow: NotedFlow, talk: Talk, site: Site) -> Sighting:
     words = f"{talk.responder.software} of the called host acts as client, {talk.originator.software} as server"
     return Sighting(
         flow=flow, acting_side=0, name="reverse login", title=f"reverse SSH from {host}", tool="reverse SSH",
-        evidence=safe(words), confidence=0.97, score=placed_score(_REVERSE_SCORE, flow, 0, site),
+        evidence=safe(words), confidence=0.97, score=placed_score(_REVERSE_SCORE, flow, site),
         reason=f"{host} called {called} and then served it an SSH login: {words}",
         via=(flow.host(1), flow.ends[0]),
         observations=(_observed("key exchange begun by the called host", 1.0, "messages", 1.0, 1.0),),
@@ -104,7 +104,7 @@ def _forwarding(flow: NotedFlow, talk: Talk, use: SshUse, site: Site, *, remote:
         flow=flow, acting_side=0, name=what, title=f"{what} at {host}",
         reason=f"{host} keeps an SSH session{_software(talk)} with {server} in which {opener} opened {opened}"
         f" channels to other hosts{nested}, otherwise {use.words}",
-        confidence=min(0.6 + 0.04 * opened, 0.93), score=placed_score(base, flow, 0, site), via=via,
+        confidence=min(0.6 + 0.04 * opened, 0.93), score=placed_score(base, flow, site), via=via,
         observations=(_observed("channels opened and confirmed", float(opened), "channels", 3.0, 0.8), *_sizes(use)),
         checks=(
             BenignCheck(hypothesis="a person at a shell", rejected_because="keystrokes do not come in this size"),
@@ -122,7 +122,7 @@ def _nested(flow: NotedFlow, talk: Talk, use: SshUse, site: Site) -> Sighting:
         flow=flow, acting_side=0, name="SSH inside SSH", title=f"SSH inside SSH from {host}",
         reason=f"{host} types through {server}{_software(talk)} into a further SSH session: keystrokes are about"
         f" 40 bytes longer than the {use.unit} of a single one",
-        confidence=0.8, score=placed_score(_NESTED_SCORE, flow, 0, site), via=(flow.host(0), flow.ends[1]),
+        confidence=0.8, score=placed_score(_NESTED_SCORE, flow, site), via=(flow.host(0), flow.ends[1]),
         observations=_sizes(use), counterfactual="would not alert with keystrokes of ordinary size",
     )  # fmt: skip
 
@@ -133,7 +133,7 @@ def _odd_port(flow: NotedFlow, talk: Talk, use: SshUse, site: Site) -> Sighting:
     return Sighting(
         flow=flow, acting_side=0, name="odd port", title=f"SSH on port {port} of {server}",
         reason=f"{host} speaks SSH{_software(talk)} on port {port} of {server}: {use.words}",
-        confidence=0.95, score=placed_score(_PORT_SCORE, flow, 0, site), via=(flow.host(0), flow.ends[1]),
+        confidence=0.95, score=placed_score(_PORT_SCORE, flow, site), via=(flow.host(0), flow.ends[1]),
         observations=_sizes(use), counterfactual="would not alert on port 22",
     )  # fmt: skip
 
