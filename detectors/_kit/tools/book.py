@@ -12,7 +12,7 @@ from detectors._kit.tools.desktop import ANGRY_CONNECT, ANGRY_ECHO, ANGRY_NAMES,
 from detectors._kit.tools.fingerprint import Fingerprint
 from detectors._kit.tools.internet import MASSCAN, MASSCAN_ECHO, NAABU, UNICORNSCAN, ZMAP_NEW, ZMAP_OLD
 from detectors._kit.tools.nmap import NODE_STATUS, PING, RAW
-from detectors._kit.tools.probes import SWEEP_READS, TCP_READS, Probes, sweep_probes, tcp_probes
+from detectors._kit.tools.probes import SWEEP_READS, TCP_READS, Probes, name_probes, sweep_probes, tcp_probes
 from nettriage.model.alert import Tool
 from nettriage.model.columns import I64, U64, Mixer, Rows, group
 from nettriage.model.finding import Address
@@ -41,10 +41,10 @@ TCP_SCANNERS = Family(
     TCP_READS, tcp_probes, (MASSCAN, ZMAP_OLD, MIRAI, HPING3, RAW, NAABU, ANGRY_CONNECT, SCAPY, ZMAP_NEW, UNICORNSCAN)
 )
 """Scanners of TCP ports."""
-SWEEPERS = Family(
-    SWEEP_READS, sweep_probes, (FSCAN, NETDISCOVER, NBTSCAN, NODE_STATUS, MASSCAN_ECHO, ANGRY_NAMES, ANGRY_ECHO, PING)
-)
-"""Seekers of hosts by ICMP, NetBIOS and ARP."""
+SWEEPERS = Family(SWEEP_READS, sweep_probes, (FSCAN, NETDISCOVER, MASSCAN_ECHO, ANGRY_ECHO, PING))
+"""Seekers of hosts by ICMP and ARP."""
+NAME_SCANNERS = Family(SWEEP_READS, name_probes, (NBTSCAN, NODE_STATUS, ANGRY_NAMES))
+"""Seekers of NetBIOS names."""
 
 
 class ToolBook:
@@ -75,7 +75,7 @@ class ToolBook:
 
     def note(self, seen: Slice) -> None:
         """Take in the probes of a slice."""
-        probes = self._family.probes(seen)
+        probes, told = _LATEST.of(self._family, seen)
         if probes is None:
             return
         located = self._table.locate(self._mixer(probes.src_hi, probes.src_lo), probes.ts_ns)
@@ -88,14 +88,10 @@ class ToolBook:
         np.add.at(self._seen, rows, 1)
         np.minimum.at(self._ttl[:, 0], rows, probes.ttl[placed])
         np.maximum.at(self._ttl[:, 1], rows, probes.ttl[placed])
-        windows = set(np.unique(probes.window).tolist())
-        for kind, fingerprint in enumerate(self._family.fingerprints):
-            if fingerprint.windows and windows.isdisjoint(fingerprint.windows):
-                continue
-            fits = fingerprint.fits(probes)[placed]
+        for kind, every, values in told:
+            fits = every[placed]
             if fits.any():
-                value = None if fingerprint.relation is None else fingerprint.relation(probes)[placed[fits]]
-                self._count(kind, rows[fits], value)
+                self._count(kind, rows[fits], None if values is None else values[placed[fits]])
         self._table.credit_ns[rows[self._hits[rows].max(axis=1) > 2]] = _KNOWN_CREDIT_NS
 
     def tool_of(self, source: Address) -> Tool | None:
