@@ -1,5 +1,7 @@
 """The ledger of scan detectors."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -132,3 +134,25 @@ def test_matrix_is_bounded():
     assert len(results.cells) == 100
     assert results.left_out == 50
     assert results.count(Outcome.CLOSED) == 150
+
+
+def test_row_given_to_another_key_walks_from_zero():
+    """What a source did leaves nothing in its row for the next: neither a walk, nor contacts, nor failures."""
+    ledger = Ledger(replace(PLAN, rows=8))
+    push(ledger, contacts([(source, 1000 + at, Outcome.CLOSED) for source in range(1, 9) for at in range(6)]))
+    push(ledger, contacts([*scan(3, Outcome.OPEN, source=20), *scan(7, source=20, start=3)]))
+    (incident,) = ledger.book
+
+    assert ledger.gauges()["rows"].evicted == 1
+    assert incident.results.ports() == list(range(1000, 1010))
+    assert incident.peak == pytest.approx(7 * 1.386, rel=0.01)
+
+
+def test_first_failure_starts_the_walk_but_not_the_list():
+    """Answers before the first failure move no walk, and are listed with the incident all the same."""
+    ledger = Ledger(PLAN)
+    push(ledger, contacts([*scan(3, Outcome.OPEN), *scan(7, start=3)]))
+    (incident,) = ledger.book
+
+    assert incident.results.count(Outcome.OPEN) == 3
+    assert incident.peak == pytest.approx(7 * 1.386, rel=0.01)
