@@ -8,9 +8,10 @@
     much less than the intervals do, so that two clocks that merely agree are told apart.
 
 *Blind spots*
-    Rhythms slower than the capture is long, jitter of more than about half of the period, fewer than six calls.
-    Periods that are exact to the millisecond cannot be told from two clocks in phase. Relays that collect calls
-    and pass them on later, and those with more callers than fit into 64 calls onward. DNS, NTP and discovery.
+    Rhythms that stay inside, whoever passes them on (`relay` sees those). Rhythms slower than the capture is long,
+    jitter of more than about half of the period, fewer than six calls. Periods that are exact to the millisecond
+    cannot be told from two clocks in phase. Relays that collect calls and pass them on later, and those with more
+    callers than fit into 64 calls onward. DNS, NTP and discovery.
 
 *Common benign causes*
     Monitoring, update checks, telemetry, push services, health checks of balancers (declare `network.load_balancers`),
@@ -30,7 +31,7 @@ import numpy as np
 
 from detectors._kit import forge
 from detectors._kit.beat_echo import echo
-from detectors._kit.beat_events import call_keys, calls, pulses
+from detectors._kit.beat_events import Outward, calls, pulses
 from detectors._kit.beat_finding import lone_finding, relayed_finding
 from detectors._kit.beat_relay import Relayed, Series, judge
 from detectors._kit.beat_rings import BeatRings
@@ -142,6 +143,8 @@ class Beacon(Detector):
         assert isinstance(tuning, BeaconTuning)
         self._limits = tuning
         self._fold = Fold.keyed(Mixer(site.mixer_secret))
+        self._idle_ns = int(tuning.period_s * _S)
+        self._outward = Outward()
         self._calls = BeatRings("series of calls", 8_192)
         self._pulses = BeatRings("series in flows", 8_192)
         self._relayed: dict[int, Relayed] = {}
@@ -150,21 +153,22 @@ class Beacon(Detector):
 
     def push(self, seen: Slice) -> None:
         """Note the beats of a slice, and the sizes of calls that ended."""
-        beats = calls(seen, self._fold)
+        flows = seen.tables.flows
+        beats = calls(seen, self._fold, self._outward) if len(seen.resumes) else None
         if beats:
-            self._calls.add(beats)
-        again = pulses(seen, self._fold, int(self._limits.period_s * _S))
+            self._calls.add(beats, len(flows.serial))
+        again = pulses(seen, self._fold, self._idle_ns, self._outward) if len(seen.resumes) else None
         if again:
-            self._pulses.add(again)
-        if len(seen.ends):
+            self._pulses.add(again, len(flows.serial))
+        if len(seen.ends) and self._calls.used:
             rows = seen.ends.flow.astype(np.intp)
-            size = seen.tables.flows.payload_bytes[rows, ORIGINATOR].astype(np.int64)
-            self._calls.add_sizes(call_keys(seen.tables, rows, self._fold), size)
+            size = flows.payload_bytes[rows, ORIGINATOR].astype(np.int64)
+            self._calls.add_sizes(rows, flows.serial[rows], size)
 
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
         """Score the series that beat again, and look for calls onward in step."""
         for rings, in_flow in ((self._calls, False), (self._pulses, True)):
-            rows = rings.drain()
+            rows = rings.drain(self._limits.relayed_beats)
             if len(rows):
                 self._judge(
                     rings, rhythm(rings, rows, self._limits.relayed_beats, self._limits.period_s), tables, in_flow
@@ -174,8 +178,8 @@ class Beacon(Detector):
     def gauges(self) -> dict[str, Gauge]:
         """Return how full the tables are, and how many rhythms were left unjudged."""
         return {
-            "series of calls": self._calls.gauge,
-            "series in flows": self._pulses.gauge,
+            **self._calls.gauges(),
+            **self._pulses.gauges(),
             "relayed rhythms": Gauge(cap=_RELAYED_MAX, used=len(self._relayed), refused=self._unjudged),
             "incidents": self._said.gauge,
         }
@@ -184,7 +188,7 @@ class Beacon(Detector):
         """Return the memory of tables and incidents."""
         children = sum(len(item.children) for item in self._relayed.values())
         relayed = 1_000 * len(self._relayed) + 800 * children
-        return self._calls.nbytes + self._pulses.nbytes + self._said.nbytes + relayed
+        return self._calls.nbytes + self._pulses.nbytes + self._said.nbytes + self._outward.nbytes + relayed
 
     def _judge(self, rings: BeatRings, found: Rhythm, tables: Tables, in_flow: bool) -> None:
         regular = np.flatnonzero((found.score >= self._limits.score) & (found.time >= self._limits.score))
@@ -199,7 +203,7 @@ class Beacon(Detector):
     def _follow(self, rings: BeatRings, row: int, series: Series, tables: Tables, in_flow: bool) -> None:
         """Look among the calls of the called host for those that echo the series."""
         onward = np.flatnonzero(rings.caller_key == rings.called_key[row])
-        onward = onward[(rings.keys[onward] != 0) & (rings.called_key[onward] != rings.caller_key[row])]
+        onward = onward[(rings.keys[onward] != 0) & ~self.site.home.contains(*rings.called(onward))]
         if not len(onward):
             return
         onward = onward[np.argsort(-rings.last_ns[onward], kind="stable")][:_ONWARD_MAX]

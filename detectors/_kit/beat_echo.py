@@ -11,10 +11,10 @@ from nettriage.model.columns import I64
 
 from .beat_score import SAME_BEAT_NS
 
-_BEFORE_NS, _WITHIN_NS = 500_000, 1_000_000_000
-"""A call onward follows at once; two ports of a mirror may stamp it a little early, a slow link makes it late."""
+_BEFORE_NS, _WITHIN_NS = 20_000, 1_000_000_000
+"""A call onward follows at once; a mirror may deliver it a little early, a slow link makes it late."""
 _DELTA_MIN_NS = 5_000_000
-_STEADY_MAX = 0.34
+_STEADY_MAX = 0.15
 """Spread of the lag over spread of the intervals: of two clocks that merely agree both are alike, of an echo the lag is
 the smaller by far."""
 _HITS_MIN, _HIT_SHARE_MIN = 6, 0.8

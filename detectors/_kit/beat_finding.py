@@ -64,7 +64,7 @@ def relayed_finding(relayed: Relayed, verdict: tuple[float, str], tables: Tables
         via=[Endpoint(series.caller), Endpoint(relayed.relay, series.port), objects[-1]],
         legs=legs, flows=flows, proto=relayed.proto, ports=[series.port, relayed.target_port], port_count=2,
         observations=_regularity(series, limit) + _echo_rows(echo),
-        counterfactual="would stay low if the calls onward did not follow the calls in, or went to a host inside",
+        counterfactual="would stay low if the calls onward did not follow the calls in, or stayed inside",
         benign_checked=[
             BenignCheck(
                 hypothesis="two clocks that happen to agree",
@@ -117,7 +117,7 @@ def _echo_rows(echo: Echo) -> list[Observation]:
     rows = (
         ("beats that went on", float(echo.hits), "beats", 6.0, 0.5),
         ("lag", echo.lag_ms, "ms", 1_000.0, 0.0),
-        ("spread of the lag over spread of the intervals", round(echo.steadiness, 4), "ratio", 0.34, 0.3),
+        ("spread of the lag over spread of the intervals", round(echo.steadiness, 4), "ratio", 0.15, 0.3),
         ("chance of unrelated calls", round(echo.log_p, 1), "log10", -6.0, 0.2),
     )
     return [

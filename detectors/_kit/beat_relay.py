@@ -14,7 +14,7 @@ from .proxy_role import FORWARD_PROXY_PORTS
 
 CHILDREN_MAX = 64
 MANY_CHILDREN = 3
-_RELAYED_SCORE, _INSIDE_SCORE, _PROXY_SCORE, _TIER_SCORE, _DECLARED_SCORE = 60.0, 30.0, 34.0, 36.0, 12.0
+_RELAYED_SCORE, _MAIL_SCORE, _PROXY_SCORE, _TIER_SCORE, _DECLARED_SCORE = 60.0, 30.0, 34.0, 36.0, 12.0
 _MAIL_PORTS = frozenset({25, 465, 587})
 _SAME_VOLUME = (0.5, 2.0)
 """Ratio of the bytes of a call onward to those of the call that caused it, when it is passed on and not worked upon."""
@@ -89,10 +89,8 @@ def _excuses(relayed: Relayed, site: Site) -> Iterator[tuple[bool, float, str]]:
         yield relayed.relay in hosts, _DECLARED_SCORE, f"{relay} is declared under network.{name}"
     allowed = site.allow.between(relayed.relay, relayed.target) or site.allow.between(series.caller, relayed.relay)
     yield bool(allowed), _DECLARED_SCORE, f"{allowed} is declared under network.allow"
-    inside = relayed.target in site.home
-    yield inside, _INSIDE_SCORE, "the target is inside: health checks through a service look the same"
     mail = {series.port, relayed.target_port} <= _MAIL_PORTS
-    yield mail, _INSIDE_SCORE, "mail comes in and goes on: a mail relay at work looks the same"
+    yield mail, _MAIL_SCORE, "mail comes in and goes on: a mail relay at work looks the same"
     proxy = f"port {series.port} is one of a forward proxy: its clients' updates look the same"
     yield series.port in FORWARD_PROXY_PORTS, _PROXY_SCORE, proxy
     other = "the calls onward are of another size: an application at work looks the same"

@@ -29,7 +29,7 @@ def _calls(period_s: float, jitter: float, count: int = 30, seed: int = 4):
     return scene.frames()
 
 
-def _pings(period_s: float, relay: str = RELAY, count: int = 10):
+def _pings(period_s: float, relay: str = RELAY, count: int = 14):
     """One long flow in which a host pings a relay that passes each ping on in a long flow of its own."""
     inward, onward = forge.Scene(step_ns=10_000), forge.Scene(step_ns=10_000)
     for scene, lag_ms in ((inward, 0), (onward, 1)):
@@ -96,10 +96,9 @@ def test_what_is_declared_is_informational_and_says_so(site, said):
     assert said in alert.reason
 
 
-@pytest.mark.parametrize("target", ["10.0.2.99"], ids=["target inside"])
-def test_a_rhythm_passed_on_to_a_host_inside_stays_low(target):
-    """Health checks through a balancer go to hosts inside."""
-    assert {alert.severity for alert in _alerts(relayed_calls(RELAY, target))} == {"low"}
+def test_a_rhythm_passed_on_to_a_host_inside_is_not_said():
+    """Health checks through a balancer go to hosts inside; relays inside are another detector's."""
+    assert _alerts(relayed_calls(RELAY, "10.0.2.99")) == []
 
 
 @pytest.mark.parametrize(("jitter", "found"), [(0.0, 1), (0.25, 1), (0.95, 0)])
