@@ -271,7 +271,8 @@ class Relay(Detector):
         last_outside = int(target.addr not in home)
         return judge(
             RelayFacts(
-                declared=declared_role(self.site, addr) or allowed_path(self.site, path), home=addr in home, clients=len(relay.clients),
+                declared=declared_role(self.site, addr) or allowed_path(self.site, path), home=addr in home,
+                clients=len(relay.clients),
                 neighbour_clients=sum(neighbours(client, addr) for client in relay.clients),
                 outside_clients=sum(client not in home for client in relay.clients), backends=len(backends),
                 outside_backends=max(sum(backend not in home for backend, _ in backends), last_outside),

@@ -207,7 +207,8 @@ class TunnelTrigger(Detector):
         head = tables.prefixes.payload(flow.row, ORIGINATOR)[:8]
         alive = int(tables.flows.serial[flow.row]) == flow.serial
         return TriggerFacts(
-            declared=declared_role(self.site, end) or allowed_path(self.site, path), home=end in home, dialled=account.side == ORIGINATOR,
+            declared=declared_role(self.site, end) or allowed_path(self.site, path), home=end in home,
+            dialled=account.side == ORIGINATOR,
             peer_outside=account.peer.addr not in home, port=flow.ends[1].port or 0,
             readable=alive and head.startswith(_READABLE), share=account.count / max(account.tries, 1),
             conserved=_conserved(account, tables), targets=len(account.targets),
