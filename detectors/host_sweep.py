@@ -54,7 +54,7 @@ from nettriage.model.batch import ARP, V4_PREFIX
 from nettriage.model.columns import U64
 from nettriage.model.detector import Card, Example, Frames
 from nettriage.model.site import Site
-from nettriage.model.slices import Slice
+from nettriage.model.slices import Outcome, Slice
 from nettriage.model.tables import Role, Tables
 from nettriage.model.tuning import Tuning, knob
 
@@ -63,6 +63,10 @@ _RARE = (13 << 8, 15 << 8, 17 << 8)
 _DEPTH = 64
 _NEVER = Clock(600.0, 1e6)
 """Sweeps are counted, not walked."""
+_RETRY_NS = 3_000_000_000
+"""Whoever is behind a router tries again within this, which shows for whom the router asked."""
+_SOUGHT_SHARE, _SOUGHT_MIN = 0.25, 4
+"""Nobody else seeks hosts that do not exist: a quarter of them sought by others is a router at work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,24 +197,31 @@ class HostSweep(IncidentDetector):
         within_s = np.where(neighbour, tuning.neighbour_window_s, tuning.ping_window_s)
         return Burst(count.astype(np.intp), (within_s * 1e9).astype(np.int64))
 
-    def _credible(self, incident: Incident, now_ns: int, tables: Tables) -> bool | None:  # noqa: ARG002 - not needed
+    def _credible(self, incident: Incident, now_ns: int, tables: Tables) -> bool | None:
         results, question = incident.results, question_of(incident)
-        if question.neighbour and self._routes(incident, tables):
-            return False
+        if question.neighbour:
+            routes = self._routes(incident, now_ns - incident.alarm_ns, tables)
+            if routes is not False:
+                return None if routes is None else False
         if question is RARE_QUESTION:
             return True
         limit = self.tuning.answered_share if question.neighbour else self.tuning.ping_answered_share
         return results.count(*ANSWERED) < limit * int(results.counts.sum())
 
-    def _routes(self, incident: Incident, tables: Tables) -> bool:
-        """Return whether the asker is a router, or most of its targets were just sought by somebody else."""
-        cells, hosts = incident.results.cells, tables.hosts
+    def _routes(self, incident: Incident, age_ns: int, tables: Tables) -> bool | None:
+        """Return whether the asker is a router: by its role, or by who else sought what it asked for in vain.
+
+        None while that may still show: whoever is behind a router tries again within seconds.
+        """
+        cells, hosts = incident.results.with_outcome(Outcome.SILENT), tables.hosts
         high, low = (np.array([word], np.uint64) for word in incident.src)
         asker, targets = int(hosts.find(high, low)[0]), hosts.find(cells["hi"], cells["lo"])
         if asker < 0:
             return False
-        foreign = self._sought.by_another(hosts.key[targets], int(hosts.key[asker])) & (targets >= 0)
-        return bool(int(hosts.roles[asker]) & Role.ROUTER) or 2 * int(foreign.sum()) > len(cells)
+        foreign = int((self._sought.by_another(hosts.key[targets], int(hosts.key[asker])) & (targets >= 0)).sum())
+        if int(hosts.roles[asker]) & Role.ROUTER or foreign > _SOUGHT_SHARE * len(cells):
+            return True
+        return None if foreign >= _SOUGHT_MIN and age_ns < _RETRY_NS else False
 
     def _account(self, incident: Incident, who: Standing) -> Account:
         results, question = incident.results, question_of(incident)
