@@ -79,7 +79,7 @@ def _decoys() -> Frames:
         for source in ("10.0.0.12", "10.0.0.13", "10.0.0.11", "10.0.0.14"):
             probe = forge.tcp(
                 source, 40_000, "10.0.1.9", port, forge.SYN, seq=77, window=1024, options=forge.MSS_OPTION,
-                ttl=40 + at, ident=900 + at,
+                ttl=40 + at, ident=900 + at, df=False,
             )  # fmt: skip
             answer = forge.SYN | forge.ACK if port == 22 else forge.RST | forge.ACK
             scene.put(_under_mac(probe, "10.0.0.11"), forge.tcp("10.0.1.9", port, source, 40_000, answer, ack=78))
@@ -104,7 +104,7 @@ def _idle() -> Frames:
             forge.tcp(zombie, 80, prober, 41_000 + at, forge.RST, seq=5, window=0, ident=at),
         )
     for port in range(20, 26):
-        probe = forge.tcp(zombie, 80, "10.0.1.9", port, forge.SYN, seq=9, window=1024, options=forge.MSS_OPTION)
+        probe = forge.tcp(zombie, 80, "10.0.1.9", port, forge.SYN, seq=9, options=forge.MSS_OPTION, df=False)
         scene.put(_under_mac(probe, prober), forge.tcp("10.0.1.9", port, zombie, 80, forge.RST | forge.ACK, ack=10))
     return scene.frames()
 

@@ -52,7 +52,7 @@ from detectors._kit.reasons import counted, title
 from detectors._kit.results import ANSWERED
 from detectors._kit.scancontacts import UDP, ScanContacts, contacts_at, settled_rows
 from detectors._kit.sequential import Clock
-from detectors._kit.tools.book import SWEEPERS, Family
+from detectors._kit.tools.book import NAME_SCANNERS, Family
 from detectors._kit.verdict import Standing, standing
 from nettriage.model.addresses import to_text
 from nettriage.model.alert import Attack, BenignCheck
@@ -139,9 +139,9 @@ class ServiceEnumeration(IncidentDetector):
     )
     tuning_type: ClassVar[type[Tuning]] = EnumerationTuning
     tuning: EnumerationTuning
-    tools: ClassVar[Family | None] = SWEEPERS
+    tools: ClassVar[Family | None] = NAME_SCANNERS
     reads: ClassVar[frozenset[str]] = (
-        SWEEPERS.reads | os_probes.READS | discovery.READS
+        NAME_SCANNERS.reads | os_probes.READS | discovery.READS
         | {"prefixes", "tables", "ends", "src", "dst", *(f"packets.{name}" for name in (
             "ts_ns", "src_hi", "src_lo", "dst_hi", "dst_lo", "src_mac", "icmp_type"))}
     )  # fmt: skip
@@ -288,8 +288,8 @@ class ServiceEnumeration(IncidentDetector):
         events = seen.contacts
         if not len(events):
             return None
-        wanted = (events.proto == UDP) & np.isin(events.port, FAN_OUT_PORTS)
-        at = settled_rows(events, wanted) if wanted.any() else np.zeros(0, np.intp)
+        at = settled_rows(events, events.proto == UDP)
+        at = at[np.isin(events.port[at], FAN_OUT_PORTS)] if len(at) else at
         return contacts_at(events, at) if len(at) else None
 
     def _keys(self, contacts: ScanContacts) -> U64:

@@ -51,14 +51,14 @@ def ip(src: str, dst: str, proto: int, body: bytes, *, ttl: int = 64, ident: int
 
 def tcp(
     src: str, sport: int, dst: str, dport: int, flags: int, *, seq: int = 0, ack: int = 0, payload: bytes = b"",
-    window: int = 64_240, options: bytes = b"", ttl: int = 64, ident: int = 0,
+    window: int = 64_240, options: bytes = b"", ttl: int = 64, ident: int = 0, df: bool = True,
 ) -> bytes:  # fmt: skip
     """Return a TCP segment as a frame; its checksum is left 0, as under offload."""
     head = struct.pack(
         ">HHIIBBHHH", sport, dport, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF, (5 + len(options) // 4) << 4, flags, window,
         0, 0,
     )  # fmt: skip
-    return ip(src, dst, 6, head + options + payload, ttl=ttl, ident=ident)
+    return ip(src, dst, 6, head + options + payload, ttl=ttl, ident=ident, df=df)
 
 
 def udp(src: str, sport: int, dst: str, dport: int, payload: bytes = b"", *, ttl: int = 64, ident: int = 0) -> bytes:

@@ -18,8 +18,9 @@ def under(frame, address):
 def probe(source, port, ident, *, seq=77, sport=40_000):
     """Return a probe of nmap."""
     return forge.tcp(
-        source, sport, VICTIM, port, forge.SYN, seq=seq, window=1024, options=forge.MSS_OPTION, ttl=50, ident=ident
-    )
+        source, sport, VICTIM, port, forge.SYN, seq=seq, window=1024, options=forge.MSS_OPTION, ttl=50, ident=ident,
+        df=False,
+    )  # fmt: skip
 
 
 def decoy_scan(sources, *, ports=range(20, 30), mac=REAL, resets=(), announce=()):
@@ -146,7 +147,8 @@ def idle_scan(*, knocks=8, mac=REAL):
         knock = forge.tcp(REAL, 41_000 + at, zombie, 80, forge.SYN | forge.ACK, seq=at, ack=5)
         scene.put(knock, forge.tcp(zombie, 80, REAL, 41_000 + at, forge.RST, seq=5, window=0))
     for port in range(20, 26):
-        scene.put(under(forge.tcp(zombie, 80, VICTIM, port, forge.SYN, seq=9, options=forge.MSS_OPTION), mac))
+        probe_in_name = forge.tcp(zombie, 80, VICTIM, port, forge.SYN, seq=9, options=forge.MSS_OPTION, df=False)
+        scene.put(under(probe_in_name, mac))
     return scene
 
 

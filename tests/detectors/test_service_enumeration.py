@@ -150,6 +150,25 @@ def test_names_of_answering_hosts_are_management():
     assert [finding.count for finding in run(void)] == [29]
 
 
+@pytest.mark.parametrize(
+    ("head", "sport", "tool"),
+    [
+        (b"\0\x01\0\x10\0\x01\0\0\0\0\0\0", 40_000, "nbtscan"),
+        (b"\x80\xf0\0\x10\0\x01\0\0\0\0\0\0", 40_000, "nmap (UDP probe)"),
+        (b"\0\x01\0\0\0\x01\0\0\0\0\0\0", 137, "Angry IP Scanner"),
+        (b"\0\x01\0\0\0\x01\0\0\0\0\0\0", 40_000, None),
+    ],
+)
+def test_scanner_of_names_is_named(head, sport, tool):
+    """Flags, transaction and source port of status queries tell nbtscan, nmap and Angry IP Scanner."""
+    scene = forge.Scene().session(SOURCE, "10.0.9.9", 80)
+    for host in range(1, 30):
+        scene.put(forge.udp(SOURCE, sport, f"10.0.1.{host}", 137, head + b"\x20CK" + b"A" * 30 + b"\0\0\x21\0\x01"))
+    asked = [finding for finding in run(scene) if finding.title.endswith("29 hosts")]
+
+    assert [finding.tool and finding.tool.name for finding in asked] == [tool]
+
+
 def test_incident_closes_after_half_an_hour():
     """A source that asks no more is said to be over, once."""
     scene = stack_probes(forge.Scene()).wait(1900 * forge.S).session("10.0.0.7", "10.0.1.9", 80)

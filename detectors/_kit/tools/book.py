@@ -12,7 +12,7 @@ from detectors._kit.tools.desktop import ANGRY_CONNECT, ANGRY_ECHO, ANGRY_NAMES,
 from detectors._kit.tools.fingerprint import Fingerprint
 from detectors._kit.tools.internet import MASSCAN, MASSCAN_ECHO, NAABU, UNICORNSCAN, ZMAP_NEW, ZMAP_OLD
 from detectors._kit.tools.nmap import NODE_STATUS, PING, RAW
-from detectors._kit.tools.probes import SWEEP_READS, TCP_READS, Probes, name_probes, sweep_probes, tcp_probes
+from detectors._kit.tools.probes import SWEEP_READS, TCP_READS, Bools, Probes, name_probes, sweep_probes, tcp_probes
 from nettriage.model.alert import Tool
 from nettriage.model.columns import I64, U64, Mixer, Rows, group
 from nettriage.model.finding import Address
@@ -27,7 +27,7 @@ _KNOWN_CREDIT_NS = 600 * 1_000_000_000
 """How much longer a source of several fitting probes is remembered than one of a flood."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Family:
     """Fingerprints that look at the same probes, the most certain ones first."""
 
@@ -43,8 +43,43 @@ TCP_SCANNERS = Family(
 """Scanners of TCP ports."""
 SWEEPERS = Family(SWEEP_READS, sweep_probes, (FSCAN, NETDISCOVER, MASSCAN_ECHO, ANGRY_ECHO, PING))
 """Seekers of hosts by ICMP and ARP."""
-NAME_SCANNERS = Family(SWEEP_READS, name_probes, (NBTSCAN, NODE_STATUS, ANGRY_NAMES))
+NAME_SCANNERS = Family(SWEEP_READS, name_probes, (NODE_STATUS, NBTSCAN, ANGRY_NAMES))
 """Seekers of NetBIOS names."""
+
+
+Told = list[tuple[int, Bools, U64 | None]]
+"""Number of each fingerprint that some probe fits, which ones do, and the values of its relation."""
+
+
+class _Latest:
+    """The last probes of each family: detectors get the same slice one after another, and compare it once."""
+
+    def __init__(self) -> None:
+        """Have nothing."""
+        self._kept: dict[Family, tuple[Slice, Probes | None, Told]] = {}
+
+    def of(self, family: Family, seen: Slice) -> tuple[Probes | None, Told]:
+        """Return the probes of a slice, and which fingerprints they fit."""
+        kept = self._kept.get(family)
+        if kept is None or kept[0] is not seen:
+            probes = family.probes(seen)
+            kept = self._kept[family] = (seen, probes, [] if probes is None else _compared(family, probes))
+        return kept[1], kept[2]
+
+
+def _compared(family: Family, probes: Probes) -> Told:
+    windows = set(np.unique(probes.window).tolist())
+    told: Told = []
+    for kind, fingerprint in enumerate(family.fingerprints):
+        if fingerprint.windows and windows.isdisjoint(fingerprint.windows):
+            continue
+        fits = fingerprint.fits(probes)
+        if fits.any():
+            told.append((kind, fits, None if fingerprint.relation is None else fingerprint.relation(probes)))
+    return told
+
+
+_LATEST = _Latest()
 
 
 class ToolBook:

@@ -28,7 +28,7 @@ _COLUMNS = ("src_lo", "src_mac", "payload_at", "l4_at", "window", "ip_flags", "s
 TCP_READS = frozenset({"contacts", *(f"packets.{name}" for name in _COLUMNS)})
 """What `tcp_probes` reads of a slice."""
 SWEEP_READS = TCP_READS | {"packets.payload_len", "packets.payload_cap"}
-"""What `sweep_probes` reads of a slice."""
+"""What `sweep_probes` and `name_probes` read of a slice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +84,16 @@ def _own(seen: Slice, wanted: Callable[[ContactEvents], Bools]) -> tuple[Rows, R
 def tcp_probes(seen: Slice) -> Probes | None:
     """Return the TCP probes whose header no usual operating system makes; None where there are none.
 
-    Such are those with at most one option, Windows' options without don't-fragment, and a receive window of 32.
+    Such are those without don't-fragment that have at most one option, or Windows' options; and any with a receive
+    window of 32.
     """
     if not len(seen.contacts):
         return None
     packets = seen.packets
     at, rows = _own(seen, lambda events: np.asarray(events.proto == TCP))
     size = packets.payload_at[rows] - packets.l4_at[rows] - _TCP_HEADER
-    odd = (size <= 4) | ((size == 12) & ((packets.ip_flags[rows] & IpFlag.DF) == 0)) | (packets.window[rows] == 32)
-    odd &= size >= 0
+    fragile = (packets.ip_flags[rows] & IpFlag.DF) == 0
+    odd = (fragile & ((size <= 4) | (size == 12)) | (packets.window[rows] == 32)) & (size >= 0)
     if not odd.any():
         return None
     at, rows, size = at[odd], rows[odd], size[odd]
@@ -101,11 +102,20 @@ def tcp_probes(seen: Slice) -> Probes | None:
 
 
 def sweep_probes(seen: Slice) -> Probes | None:
-    """Return echo requests, NetBIOS name queries and ARP requests; None where there are none."""
+    """Return echo requests and ARP requests; None where there are none."""
+    return _payload_probes(seen, _asks_for_hosts)
+
+
+def name_probes(seen: Slice) -> Probes | None:
+    """Return NetBIOS name queries; None where there are none."""
+    return _payload_probes(seen, _asks_for_names)
+
+
+def _payload_probes(seen: Slice, wanted: Callable[[ContactEvents], Bools]) -> Probes | None:
     if not len(seen.contacts):
         return None
     packets = seen.packets
-    at, rows = _own(seen, _asks_for_hosts)
+    at, rows = _own(seen, wanted)
     if not len(at):
         return None
     size = packets.payload_len[rows].astype(np.int64)
@@ -117,8 +127,11 @@ def sweep_probes(seen: Slice) -> Probes | None:
 
 
 def _asks_for_hosts(events: ContactEvents) -> Bools:
-    echo = (events.proto == ICMP) & (events.port == ECHO)
-    return np.asarray(echo | (events.proto == ARP) | ((events.proto == UDP) & (events.port == NETBIOS_NAME)))
+    return np.asarray(((events.proto == ICMP) & (events.port == ECHO)) | (events.proto == ARP))
+
+
+def _asks_for_names(events: ContactEvents) -> Bools:
+    return np.asarray((events.proto == UDP) & (events.port == NETBIOS_NAME))
 
 
 def _arp_bodies(packets: PacketBatch, rows: Rows) -> npt.NDArray[np.uint8]:

@@ -61,7 +61,7 @@ PROBES = {
 
 
 def swept(probe, hosts=12):
-    """Return the sweep of silent hosts by a tool, after a session whose SYN is as bare as a scanner's."""
+    """Return the sweep of silent hosts by a tool, after a session that was answered."""
     scene = forge.Scene().session(SOURCE, "10.0.9.9", 80)
     for at in range(hosts):
         scene.put(probe(f"10.0.1.{at + 1}", at))
@@ -75,7 +75,7 @@ def test_scanner_of_ports_is_named(tool):
 
     assert finding.tool is not None
     assert finding.tool.name == tool
-    assert " of 13 odd probes" in finding.tool.evidence
+    assert "12 of 12 odd probes" in finding.tool.evidence
 
 
 def test_operating_system_is_no_tool():
