@@ -177,3 +177,128 @@ def test_found_within_five_seconds_while_the_flows_live():
     first_ns = run.said[0][0]
 
     assert first_ns - forge.START_NS < 5 * forge.S
+
+
+def _paused(times, legs, *, lag_ms=0.6, answer_ms=None, sizes=(60, 200), framing=(0, 0)):
+    """Return two flows that share no byte: at each time A speaks, B passes on, C answers, B passes back."""
+    frames = []
+    for number, (src, dst, port) in enumerate(legs):
+        scene = forge.Scene(now_ns=forge.START_NS + number * 3 * forge.MS)
+        flow = forge._Flow((src, 41_000 + number), (dst, port), [1_000 + 77 * number, 5_000 + 77 * number])
+        scene.put(flow.send(0, forge.SYN), flow.send(1, forge.SYN | forge.ACK), flow.send(0, forge.ACK))
+        forward = 0 if number == 0 or src == B else 1
+        for turn, at_s in enumerate(times[number] if isinstance(times[0], list) else times):
+            base = forge.START_NS + int(at_s * forge.S) + number * int(lag_ms * forge.MS)
+            scene.now_ns = base
+            scene.put(flow.send(forward, forge.PSH | forge.ACK, _noise(turn + 50 * number, sizes[0] + framing[number])))
+            later_ms = answer_ms[number] if answer_ms else (4 - 2 * number) * lag_ms
+            scene.now_ns = base + int(later_ms * forge.MS)
+            scene.put(
+                flow.send(
+                    1 - forward, forge.PSH | forge.ACK, _noise(turn + 90 * number + 1, sizes[1] + framing[number])
+                )
+            )
+        frames += scene.items
+    return sorted(frames, key=lambda item: item[0])
+
+
+def _pauses(seed, count=12, span=(0.4, 3.0)):
+    rng, at, times = random.Random(seed), 0.5, []
+    for _ in range(count):
+        at += rng.uniform(*span)
+        times.append(at)
+    return times
+
+
+def _rhythm(times, legs=((A, B, 4444), (B, D, 443)), **how) -> Run:
+    return run_frames(_paused(times, legs, **how), detector("relay"))
+
+
+@pytest.mark.parametrize(
+    "legs",
+    [((A, B, 4444), (B, D, 443)), ((A, B, 4444), (D, B, 444))],
+    ids=["in and out", "both accepted"],
+)
+def test_a_relay_that_encrypts_one_leg_anew_is_found_by_its_rhythm(legs):
+    """Legs without an equal byte that pause and speak together are a relay."""
+    (alert,) = _rhythm(_pauses(1), legs).of("relay")
+
+    assert _path(alert) == [A, B, D]
+    assert "the same rhythm on both legs" in alert.reason
+    assert alert.score >= 60
+
+
+def test_the_rhythm_is_known_while_the_session_runs():
+    """Within twenty seconds of the second leg's start, long before the end."""
+    run = _rhythm(_pauses(2, count=60))
+    first_ns = run.said[0][0]
+
+    assert first_ns - forge.START_NS < 20 * forge.S
+    assert run.said[-1][1].last_ns - forge.START_NS > 60 * forge.S
+
+
+@pytest.mark.parametrize(("lag_ms", "found"), [(0.2, True), (3, True), (15, True), (60, True), (150, False)])
+def test_the_rhythm_holds_up_to_80_ms_of_delay(lag_ms, found):
+    """Delay on the outer leg is followed up to 80 ms; beyond that the rhythm is lost, as the blind spots say."""
+    assert bool(_rhythm(_pauses(3, count=30, span=(1.0, 6.0)), lag_ms=lag_ms).of("relay")) is found
+
+
+def test_jitter_on_one_leg_does_not_hide_the_rhythm():
+    """The outer leg follows after 1 to 50 ms, never the same."""
+    rng, inner = random.Random(4), _pauses(4, count=30, span=(1.0, 5.0))
+    outer = [at + rng.uniform(0.001, 0.05) for at in inner]
+
+    assert len(_rhythm([inner, outer], lag_ms=0.2, answer_ms=(60, 1)).of("relay")) == 1
+
+
+def test_flows_that_pause_apart_are_no_relay():
+    """Two sessions of one host with rhythms of their own are silent."""
+    assert _rhythm([_pauses(5, count=60), _pauses(6, count=60)]).of("relay") == []
+
+
+def test_clocks_that_tick_together_are_no_relay():
+    """Heartbeats of one period meet at every beat, and prove nothing."""
+    assert _rhythm([5.0 * beat for beat in range(1, 30)]).of("relay") == []
+
+
+def test_chaff_on_one_leg_does_not_hide_the_rhythm_at_once():
+    """A third of additional messages on the outer leg leaves more hits than chance gives."""
+    inner, rng = _pauses(7, count=40, span=(0.8, 4.0)), random.Random(8)
+    outer = sorted(inner + [rng.uniform(1, inner[-1]) for _ in range(13)])
+
+    assert len(_rhythm([inner, outer], lag_ms=0.6).of("relay")) == 1
+
+
+def test_a_jump_host_is_low_by_its_rhythm():
+    """SSH in and SSH out inside the network, nothing equal but the rhythm: said, and low."""
+    (alert,) = _rhythm(_pauses(9), ((A, B, 22), (B, C, 22))).of("relay")
+
+    assert alert.severity == "low"
+    assert "jump host" in alert.reason
+
+
+def test_an_application_tier_is_low_by_its_volumes():
+    """Other volumes behind a web port inside are a tier, not a relay."""
+    frames = _paused(_pauses(10), ((A, B, 8080), (B, C, 5432)))
+    big = _paused(_pauses(10), ((A, B, 8080), (B, C, 5432)), sizes=(60, 9_000), framing=(0, 0))
+    inner = {bytes(frame[26:30]) + bytes(frame[30:34]) for _, frame in frames[:1]}
+    ends = inner | {one[4:] + one[:4] for one in inner}
+    mixed = [item for item in big if bytes(item[1][26:34]) in ends]
+    mixed += [item for item in frames if bytes(item[1][26:34]) not in ends]
+    (alert,) = run_frames(sorted(mixed, key=lambda item: item[0]), detector("relay")).of("relay")
+
+    assert alert.severity == "low"
+    assert "application tier" in alert.reason
+
+
+def test_two_clients_of_one_service_are_low():
+    """A broker passes messages between clients that it accepted on one port."""
+    (alert,) = _rhythm(_pauses(11), ((A, B, 1883), (C, B, 1883))).of("relay")
+
+    assert alert.severity == "low"
+    assert "broker" in alert.reason
+
+
+def test_one_leg_alone_says_nothing():
+    """A feed that shows one leg only has no pair."""
+    assert run_frames(_paused(_pauses(12), ((A, B, 4444),)), detector("relay")).of("relay") == []
