@@ -150,7 +150,7 @@ class Encapsulation(Detector):
         assert isinstance(tuning, EncapsulationTuning)
         self._limits = tuning
         self._carriers = Carriers(2_048, Fold.keyed(Mixer(site.mixer_secret)))
-        self._watches = {UDP: PrefixWatch(), TCP: PrefixWatch()}
+        self._watch = PrefixWatch()
         self._vpns = VpnBook(1_024)
         self._said = Restatement(_INCIDENTS_MAX, int(tuning.idle_s * _S))
         self._unparsed = 0
@@ -158,8 +158,7 @@ class Encapsulation(Detector):
     def push(self, seen: Slice) -> None:
         """Count what is carried, and mark the flows whose prefixes grew."""
         self._carriers.add(seen)
-        for watch in self._watches.values():
-            watch.note(seen)
+        self._watch.note(seen)
 
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
         """Read new handshakes, and judge the pairs that moved anything."""
@@ -174,7 +173,7 @@ class Encapsulation(Detector):
 
     def gauges(self) -> dict[str, Gauge]:
         """Return how full the tables are, and how many suspects were left unparsed."""
-        young = self._watches[UDP]
+        young = self._watch
         return {
             "carrying pairs": self._carriers.gauge,
             "VPN sessions": self._vpns.gauge,
@@ -184,26 +183,20 @@ class Encapsulation(Detector):
 
     def state_bytes(self) -> int:
         """Return the memory of tables and incidents."""
-        marks = sum(watch.nbytes for watch in self._watches.values())
-        return marks + self._carriers.nbytes + self._vpns.nbytes + self._said.nbytes
+        return self._watch.nbytes + self._carriers.nbytes + self._vpns.nbytes + self._said.nbytes
 
     def _read(self, tables: Tables) -> set[int]:
         """Parse the flows that grew; return the keys of pairs with a new session."""
-        keys = set()
-        for proto, watch in self._watches.items():
-            rows, slots = watch.drain(tables, proto)
-            if not len(rows):
-                continue
-            chosen = np.flatnonzero(suspects(tables, rows, slots, proto))
-            self._unparsed += max(len(chosen) - _PARSES_PER_TICK, 0)
-            for row in rows[chosen[:_PARSES_PER_TICK]].tolist():
-                session = self._session(row, proto, tables)
-                if session and self._vpns.enter(session):
-                    keys.add(session.pair_key)
-        return keys
+        rows, slots = self._watch.drain(tables, UDP, TCP)
+        if not len(rows):
+            return set()
+        rows = rows[suspects(tables, rows, slots)]
+        self._unparsed += max(len(rows) - _PARSES_PER_TICK, 0)
+        sessions = [self._session(row, tables) for row in rows[:_PARSES_PER_TICK].tolist()]
+        return {session.pair_key for session in sessions if session and self._vpns.enter(session)}
 
-    def _session(self, row: int, proto: int, tables: Tables) -> VpnSession | None:
-        flows, prefixes = tables.flows, tables.prefixes
+    def _session(self, row: int, tables: Tables) -> VpnSession | None:
+        flows, prefixes, proto = tables.flows, tables.prefixes, int(tables.flows.proto[row])
         first = int(flows.first_payload_len[row, 0]), int(flows.first_payload_len[row, 1])
         payload = prefixes.payload(row, 0), prefixes.payload(row, 1)
         talk = recognised(Opening(*payload, first, int(flows.port[row, RESPONDER])), proto)

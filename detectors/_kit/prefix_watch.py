@@ -48,15 +48,16 @@ class PrefixWatch:
         self._marked[seen.prefixes] = True
         self._any = True
 
-    def drain(self, tables: Tables, proto: int) -> tuple[Rows, Rows]:
-        """Return flow rows of protocol `proto` and their prefix slots, in order of flow serial; forget all marks."""
+    def drain(self, tables: Tables, *protos: int) -> tuple[Rows, Rows]:
+        """Return flow rows of some protocols and their prefix slots, in order of flow serial; forget all marks."""
         if not self._any:
             none = np.zeros(0, np.intp)
             return none, none
         rows = np.flatnonzero(self._marked)
         self._marked[rows] = False
         self._any = False
-        rows = rows[(tables.flows.proto[rows] == proto) & (tables.flows.serial[rows] > 0)]
+        wanted = np.logical_or.reduce([tables.flows.proto[rows] == proto for proto in protos])
+        rows = rows[wanted & (tables.flows.serial[rows] > 0)]
         slots = np.asarray(tables.prefixes.slots(rows), np.intp)
         rows, slots = rows[slots >= 0], slots[slots >= 0]
         order = np.argsort(tables.flows.serial[rows], kind="stable")

@@ -13,7 +13,6 @@ from nettriage.model.tables import RESPONDER, Tables
 from .prefix_watch import heads
 
 UDP, TCP = 17, 6
-_SCREEN_WIDTH = 32
 _NATT_PORT, _OPENVPN_PORT = 4500, 1194
 _WG_INITIATION, _WG_RESPONSE, _WG_COOKIE, _WG_DATA = (bytes((kind, 0, 0, 0)) for kind in (1, 2, 3, 4))
 _WG_SIZES = {_WG_INITIATION: 148, _WG_RESPONSE: 92, _WG_COOKIE: 64}
@@ -62,17 +61,30 @@ class Opening:
         return self.client[self.first[0] :], self.server[self.first[1] :]
 
 
-def suspects(tables: Tables, rows: Rows, slots: Rows, proto: int) -> npt.NDArray[np.bool_]:
+def suspects(tables: Tables, rows: Rows, slots: Rows) -> npt.NDArray[np.bool_]:
     """Return `bool [n]`, whether the client of each flow may have begun a VPN; `slots` are those of its prefix."""
-    head = heads(tables, slots, 0, _SCREEN_WIDTH)
-    if proto == TCP:
-        openvpn = (head[:, 0] < 8) & ((head[:, 2] == 0x38) | (head[:, 2] == 0x50))
-        return np.asarray(openvpn | ((head[:, 4] == 0x1A) & (head[:, 5] == 0x2B) & (head[:, 6] == 0x3C)))
+    found = np.zeros(len(rows), np.bool_)
+    for proto, screen in ((TCP, _tcp_suspects), (UDP, _udp_suspects)):
+        mine = np.flatnonzero(tables.flows.proto[rows] == proto)
+        if len(mine):
+            found[mine] = screen(tables, rows[mine], slots[mine])
+    return found
+
+
+def _tcp_suspects(tables: Tables, _rows: Rows, slots: Rows) -> npt.NDArray[np.bool_]:
+    head = heads(tables, slots, 0, 8)
+    openvpn = (head[:, 0] < 8) & ((head[:, 2] == 0x38) | (head[:, 2] == 0x50))
+    return np.asarray(openvpn | ((head[:, 4] == 0x1A) & (head[:, 5] == 0x2B) & (head[:, 6] == 0x3C)))
+
+
+def _udp_suspects(tables: Tables, rows: Rows, slots: Rows) -> npt.NDArray[np.bool_]:
+    head = heads(tables, slots, 0, 32)
     quiet = (head[:, 1] | head[:, 2] | head[:, 3]) == 0
     found = quiet & (head[:, 0] >= 1) & (head[:, 0] <= 4)
     found |= (head[:, 0] == 0x38) | (head[:, 0] == 0x50)
     found |= (head[:, 0] == 0xC8) & (head[:, 1] == 2)
-    found |= np.isin(head[:, 17], _IKE_VERSIONS) | (quiet & np.isin(head[:, 21], _IKE_VERSIONS))
+    found |= (head[:, 17] == _IKE_VERSIONS[0]) | (head[:, 17] == _IKE_VERSIONS[1])
+    found |= quiet & ((head[:, 21] == _IKE_VERSIONS[0]) | (head[:, 21] == _IKE_VERSIONS[1]))
     return np.asarray(found | (tables.flows.port[rows, RESPONDER] == _NATT_PORT))
 
 
