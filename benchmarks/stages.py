@@ -70,7 +70,7 @@ def by_stage(path: Path) -> dict[str, float]:
 
 
 def whole(path: Path) -> tuple[int, float]:
-    """Return packets and CPU seconds of the whole pipeline: with reading, without imports, as peers are without start."""
+    """Return packets and CPU seconds of the whole pipeline, without imports, as the peers are without their start."""
     kinds, site = installed_detectors().values(), Site(mixer_secret=1)
     start = process_time_ns()
     pipeline = Pipeline(site, [kind(kind.tuning_type(), site) for kind in kinds])

@@ -131,7 +131,7 @@ class Recent:
         place = (self._seen[rows] + turn) % self.depth
         self._cells.view(_WHOLE)[place, rows] = cells.view(_WHOLE)
         self._targets[rows, place] = targets
-        np.add.at(self._seen, rows, 1)
+        np.add.at(self._seen, rows, np.int64(1))
 
     def last(self, row: int, skip: int = 0) -> Cells:
         """Return the contacts in the ring of `row`, oldest first, without the `skip` oldest of a full ring."""
