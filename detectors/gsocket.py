@@ -126,7 +126,7 @@ class Gsocket(Detector):
 
     def push(self, seen: Slice) -> None:
         """Mark the flows whose prefixes grew, and note questions for the toolkit's names."""
-        self._watch.marks.note(seen)
+        self._watch.note(seen)
         self._asked += questions(seen, _QUESTIONS_PER_TICK - len(self._asked))
 
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
@@ -135,9 +135,9 @@ class Gsocket(Detector):
             if question.serial and int(tables.flows.serial[question.flow]) == question.serial:
                 self._book.add(self._by_name(question, note(tables, question.flow), tables))
         self._asked.clear()
-        opened = self._watch.drain(now_ns, tables)
+        opened = self._watch.openings(now_ns, tables)
         if len(opened):
-            chosen = np.flatnonzero(_hello_like(opened))
+            chosen = opened.odd[_hello_like(opened)]
             self._unparsed += max(len(chosen) - _PARSES_PER_TICK, 0)
             for row in opened.rows[chosen[:_PARSES_PER_TICK]].tolist():
                 talk = gsrn.parse(tables.prefixes.payload(row, 0), tables.prefixes.payload(row, 1))
@@ -147,7 +147,7 @@ class Gsocket(Detector):
 
     def gauges(self) -> dict[str, Gauge]:
         """Return how many cases are open, and how many suspects were left unparsed."""
-        marks = self._watch.marks
+        marks = self._watch
         young = Gauge(cap=marks.cap, used=marks.used, refused=self._unparsed)
         return {
             "young flows": young,
@@ -158,7 +158,7 @@ class Gsocket(Detector):
 
     def state_bytes(self) -> int:
         """Return the memory of marks, cases and askers."""
-        return self._watch.marks.nbytes + self._book.nbytes + len(self._letters) * 200 + len(self._asked) * 1_000
+        return self._watch.nbytes + self._book.nbytes + len(self._letters) * 200 + len(self._asked) * 1_000
 
     def _by_name(self, question: Question, flow: NotedFlow, tables: Tables) -> Sighting:
         asker = flow.host_keys[0]
@@ -222,6 +222,7 @@ def _details(talk: gsrn.Gsrn) -> str:
 
 
 def _hello_like(opened: Openings) -> Bools:
-    head = opened.head[:, 0]
-    like = (head[:, 0] - np.uint8(1) < 2) & (opened.length[:, 0] >= gsrn.HELLO_BYTES)
+    """Return `bool [k]`, whether each odd flow may have begun with the message of a relay's client."""
+    head, length = opened.head[opened.odd, 0], opened.length[opened.odd, 0]
+    like = (head[:, 0] - np.uint8(1) < 2) & (length >= gsrn.HELLO_BYTES)
     return np.asarray(like & ~head[:, 4:].any(axis=1))

@@ -133,12 +133,12 @@ class Ligolo(Detector):
 
     def push(self, seen: Slice) -> None:
         """Mark the flows whose prefixes grew, and count heartbeats."""
-        self._watch.marks.note(seen)
+        self._watch.note(seen)
         self._beats.take(seen)
 
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
         """Look at handshakes and first records, then at heartbeats, and say what changed."""
-        opened = self._watch.drain(now_ns, tables)
+        opened = self._watch.openings(now_ns, tables)
         if len(opened):
             self._read(opened, tables)
         for row in self._beats.beating(self._limits.heartbeats, tables).tolist():
@@ -149,7 +149,7 @@ class Ligolo(Detector):
 
     def gauges(self) -> dict[str, Gauge]:
         """Return how many flows are watched and suspected, and how many were left unparsed."""
-        young = self._watch.marks
+        young = self._watch
         return {
             "young flows": Gauge(cap=young.cap, used=young.used, refused=self._unparsed),
             "quiet flows": self._beats.gauge,
@@ -159,7 +159,7 @@ class Ligolo(Detector):
 
     def state_bytes(self) -> int:
         """Return the memory of marks, columns and cases."""
-        return self._watch.marks.nbytes + self._beats.nbytes + len(self._marks) * 800 + self._book.nbytes
+        return self._watch.nbytes + self._beats.nbytes + len(self._marks) * 800 + self._book.nbytes
 
     def _read(self, opened: Openings, tables: Tables) -> None:
         tls = opened.speaks(0, Speech.TLS) & opened.speaks(1, Speech.TLS)

@@ -123,11 +123,11 @@ class OpaqueTraffic(Detector):
 
     def push(self, seen: Slice) -> None:
         """Mark the flows whose prefixes grew."""
-        self._watch.marks.note(seen)
+        self._watch.note(seen)
 
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
         """Test the first payloads of unclaimed flows, and say what changed."""
-        opened = self._watch.drain(now_ns, tables)
+        opened = self._watch.openings(now_ns, tables)
         if len(opened):
             at = np.flatnonzero(unclaimed(opened, tables))
             if len(at):
@@ -136,7 +136,7 @@ class OpaqueTraffic(Detector):
 
     def gauges(self) -> dict[str, Gauge]:
         """Return how many cases are open, and how many flows were left out."""
-        marks = self._watch.marks
+        marks = self._watch
         return {
             "young flows": Gauge(cap=marks.cap, used=marks.used, refused=self._left_out),
             "services": self._servers.gauge,
@@ -145,7 +145,7 @@ class OpaqueTraffic(Detector):
 
     def state_bytes(self) -> int:
         """Return the memory of marks, services and cases."""
-        return self._watch.marks.nbytes + self._servers.nbytes + self._book.nbytes
+        return self._watch.nbytes + self._servers.nbytes + self._book.nbytes
 
     def _test(self, rows: Rows, slots: Rows, tables: Tables) -> None:
         random = np.ones(len(rows), np.bool_)

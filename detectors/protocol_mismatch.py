@@ -24,12 +24,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from detectors._kit import forge, ssh
 from detectors._kit.cases import CaseBook, Sighting
 from detectors._kit.legs import NotedFlow, note
-from detectors._kit.mismatches import EXPECTED, Mismatch, mismatches
+from detectors._kit.mismatches import Mismatch, mismatches
 from detectors._kit.openings import OpeningWatch
 from detectors._kit.placing import acting_side, placed_score
 from nettriage.model.addresses import to_text
@@ -110,26 +108,23 @@ class ProtocolMismatch(Detector):
 
     def push(self, seen: Slice) -> None:
         """Mark the flows whose prefixes grew."""
-        self._watch.marks.note(seen)
+        self._watch.note(seen)
 
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
         """Compare what flows speak with what their ports expect, and say what changed."""
-        opened = self._watch.drain(now_ns, tables)
+        opened = self._watch.openings(now_ns, tables)
         if len(opened):
-            ports = tables.flows.port[opened.rows, RESPONDER]
-            known = np.flatnonzero(np.isin(ports, EXPECTED))
-            if len(known):
-                found = mismatches(opened, known, ports)
-                enough = opened.length[:, 0] + opened.length[:, 1] >= self._limits.payload_bytes
-                found = [(at, what) for at, what in found if enough[at]]
-                self._left_out += max(len(found) - _FLOWS_PER_TICK, 0)
-                for at, what in found[:_FLOWS_PER_TICK]:
-                    self._book.add(self._sighting(int(opened.rows[at]), what, tables))
+            found = mismatches(opened, tables.flows.port[opened.rows, RESPONDER])
+            enough = opened.length.sum(axis=1) >= self._limits.payload_bytes
+            found = [(at, what) for at, what in found if enough[at]]
+            self._left_out += max(len(found) - _FLOWS_PER_TICK, 0)
+            for at, what in found[:_FLOWS_PER_TICK]:
+                self._book.add(self._sighting(int(opened.rows[at]), what, tables))
         return self._book.due(now_ns, tables, _NEXT_STEPS)
 
     def gauges(self) -> dict[str, Gauge]:
         """Return how many cases are open, and how many flows were left out."""
-        marks = self._watch.marks
+        marks = self._watch
         return {
             "young flows": Gauge(cap=marks.cap, used=marks.used, refused=self._left_out),
             "cases": self._book.gauge,
@@ -137,7 +132,7 @@ class ProtocolMismatch(Detector):
 
     def state_bytes(self) -> int:
         """Return the memory of marks and cases."""
-        return self._watch.marks.nbytes + self._book.nbytes
+        return self._watch.nbytes + self._book.nbytes
 
     def _sighting(self, row: int, what: Mismatch, tables: Tables) -> Sighting:
         flow = note(tables, row)

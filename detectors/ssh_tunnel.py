@@ -127,7 +127,7 @@ class SshTunnel(Detector):
 
     def push(self, seen: Slice) -> None:
         """Mark the flows whose prefixes grew, and count packet sizes of SSH flows."""
-        self._watch.marks.note(seen)
+        self._watch.note(seen)
         self._shapes.take(seen)
 
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
@@ -138,7 +138,7 @@ class SshTunnel(Detector):
 
     def gauges(self) -> dict[str, Gauge]:
         """Return how many flows are measured, and how many handshakes were left unread."""
-        marks = self._watch.marks
+        marks = self._watch
         return {
             "young flows": Gauge(cap=marks.cap, used=marks.used, refused=self._unparsed),
             "ssh flows": self._shapes.gauge,
@@ -149,10 +149,10 @@ class SshTunnel(Detector):
     def state_bytes(self) -> int:
         """Return the memory of marks, columns, handshakes and cases."""
         own = self._judged.nbytes * 2 + len(self._talks) * 600
-        return self._watch.marks.nbytes + self._shapes.nbytes + own + self._book.nbytes
+        return self._watch.nbytes + self._shapes.nbytes + own + self._book.nbytes
 
     def _read(self, now_ns: int, tables: Tables) -> None:
-        opened = self._watch.drain(now_ns, tables)
+        opened = self._watch.openings(now_ns, tables)
         if not len(opened):
             return
         chosen = opened.rows[opened.speaks(0, Speech.SSH) & opened.speaks(1, Speech.SSH)]

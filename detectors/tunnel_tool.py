@@ -25,8 +25,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from detectors._kit import forge
 from detectors._kit.cases import CaseBook, Sighting
 from detectors._kit.legs import note
@@ -134,27 +132,27 @@ class TunnelTool(Detector):
 
     def push(self, seen: Slice) -> None:
         """Mark the flows whose prefixes grew."""
-        self._watch.marks.note(seen)
+        self._watch.note(seen)
 
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
         """Parse the few flows that may be a tool, and say what changed."""
-        opened = self._watch.drain(now_ns, tables)
+        opened = self._watch.openings(now_ns, tables)
         if len(opened):
-            chosen = np.flatnonzero(suspects(opened, tables))
+            chosen = suspects(opened, tables)
             self._unparsed += max(len(chosen) - _PARSES_PER_TICK, 0)
-            for row in opened.rows[chosen[:_PARSES_PER_TICK]].tolist():
+            for row in chosen[:_PARSES_PER_TICK].tolist():
                 self._parse(row, tables)
         return self._book.due(now_ns, tables, _NEXT_STEPS)
 
     def gauges(self) -> dict[str, Gauge]:
         """Return how many cases are open, and how many suspects were left unparsed."""
-        marks = self._watch.marks
+        marks = self._watch
         young = Gauge(cap=marks.cap, used=marks.used, refused=self._unparsed)
         return {"young flows": young, "cases": self._book.gauge}
 
     def state_bytes(self) -> int:
         """Return the memory of marks and cases."""
-        return self._watch.marks.nbytes + self._book.nbytes
+        return self._watch.nbytes + self._book.nbytes
 
     def _parse(self, row: int, tables: Tables) -> None:
         client, server = (tables.prefixes.payload(row, side) for side in (0, 1))

@@ -35,7 +35,8 @@ class Question:
 def questions(seen: Slice, most: int) -> list[Question]:
     """Return the questions of a slice for names of the toolkit, at most so many."""
     dns = seen.dns
-    at = np.flatnonzero(np.isin(dns.qname_len, _LENGTHS) & ~dns.is_reply)
+    fits = np.logical_or.reduce([dns.qname_len == size for size in _LENGTHS])
+    at = np.flatnonzero(fits & ~dns.is_reply)
     if not len(at):
         return []
     names = byte_rows(seen.packets.raw.data, dns.qname_at[at], dns.qname_len[at], int(_LENGTHS[-1]))

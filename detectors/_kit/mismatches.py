@@ -17,8 +17,7 @@ _EXPECTS: dict[int, str] = {
     25: "SMTP", 21: "FTP", 23: "Telnet", 88: "Kerberos", 110: "POP3", 135: "RPC", 139: "NetBIOS", 143: "IMAP",
     389: "LDAP", 445: "SMB", 1433: "SQL Server", 3306: "MySQL", 3389: "RDP", 5432: "PostgreSQL",
 }  # fmt: skip
-EXPECTED = np.array(sorted(_EXPECTS), np.uint16)
-"""Ports that expect something."""
+_EXPECTED = np.array(sorted(_EXPECTS), np.uint16)
 _LOGIN_PORTS = np.array([22, 23, 53, 135, 139, 445], np.uint16)
 """Ports on which TLS, HTTP or text of the web has no business, not even after an upgrade."""
 _TLS_PORTS = np.array([port for port, name in _EXPECTS.items() if name == _TLS], np.uint16)
@@ -47,9 +46,9 @@ class _Rule:
 
 
 _RULES = (
-    _Rule("SSH", Speech.SSH, Speech.SSH, EXPECTED, 58.0, own=22),
-    _Rule("SOCKS", Speech.SOCKS, Speech.SOCKS, EXPECTED, 62.0),
-    _Rule("OpenVPN", Speech.OPENVPN, Speech.OPENVPN, EXPECTED, 46.0),
+    _Rule("SSH", Speech.SSH, Speech.SSH, _EXPECTED, 58.0, own=22),
+    _Rule("SOCKS", Speech.SOCKS, Speech.SOCKS, _EXPECTED, 62.0),
+    _Rule("OpenVPN", Speech.OPENVPN, Speech.OPENVPN, _EXPECTED, 46.0),
     _Rule("TLS", Speech.TLS, Speech.TLS, _LOGIN_PORTS, 48.0),
     _Rule("HTTP", Speech.HTTP_REQUEST, Speech.HTTP_ANSWER, _LOGIN_PORTS, 44.0),
     _Rule("RDP", Speech.TPKT, Speech.TPKT, _TLS_PORTS, 46.0),
@@ -57,16 +56,23 @@ _RULES = (
     _Rule("plain text", Speech.TEXT, Speech.TEXT, _TLS_PORTS, 46.0),
 )
 """In this order: the first that holds is said."""
+_IS_EXPECTED, _IS_LOGIN = np.zeros(65_536, np.bool_), np.zeros(65_536, np.bool_)
+"""The same ports as look-up tables."""
+_IS_EXPECTED[_EXPECTED] = True
+_IS_LOGIN[_LOGIN_PORTS] = True
 _KNOWN_TEXT = int(Speech.SSH | Speech.HTTP_REQUEST | Speech.HTTP_ANSWER)
 
 
-def mismatches(opened: Openings, known: Rows, ports: npt.NDArray[np.uint16]) -> list[tuple[int, Mismatch]]:
-    """Return (index into `opened`, mismatch) of the flows at `known` that speak what their port does not expect."""
-    client, server = opened.speech[known, 0], opened.speech[known, 1]
-    both = np.flatnonzero((client != 0) & (server != 0))
-    if not len(both):
+def mismatches(opened: Openings, ports: npt.NDArray[np.uint16]) -> list[tuple[int, Mismatch]]:
+    """Return (index into `opened`, mismatch) of the flows that speak what their port does not expect.
+
+    `ports` is `u2 [n]`, the responders' ports. Plain HTTP and TLS are foreign on few ports only.
+    """
+    known = np.union1d(np.flatnonzero(_IS_LOGIN[ports]), opened.odd[_IS_EXPECTED[ports[opened.odd]]])
+    known = known[(opened.speech[known] != 0).all(axis=1)]
+    if not len(known):
         return []
-    known, client, server = known[both], client[both], server[both]
+    client, server = opened.speech[known, 0], opened.speech[known, 1]
     found: list[tuple[int, Mismatch]] = []
     left = np.ones(len(known), np.bool_)
     for rule in _RULES:

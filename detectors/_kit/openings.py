@@ -58,7 +58,9 @@ class Openings:
     head: npt.NDArray[np.uint8]
     """`u1 [n, 2, HEAD_BYTES]`, zero beyond `length`."""
     speech: npt.NDArray[np.uint16]
-    """`u2 [n, 2]`, bits of `Speech`."""
+    """`u2 [n, 2]`, bits of `Speech`; where HTTP or TLS holds, nothing else was looked for."""
+    odd: Rows
+    """`intp [k]`, those of the flows that are not plainly HTTP or TLS on both sides, as far as both spoke."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -72,24 +74,34 @@ class Openings:
         wanted = np.frombuffer(start, np.uint8)
         return np.asarray((self.head[:, side, : len(wanted)] == wanted).all(axis=1))
 
+    def part(self, at: Rows) -> Openings:
+        """Return some of the flows; all of them count as odd."""
+        return Openings(
+            self.rows[at], self.slots[at], self.length[at], self.head[at], self.speech[at], np.arange(len(at))
+        )  # fmt: skip
 
-class OpeningWatch:
+
+_NONE = Openings(
+    np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros((0, 2), np.int32), np.zeros((0, 2, HEAD_BYTES), np.uint8),
+    np.zeros((0, 2), np.uint16), np.zeros(0, np.intp),
+)  # fmt: skip
+
+
+class OpeningWatch(PrefixWatch):
     """The flows that grew since the last look, with what they speak.
 
     The detectors of one pipeline look at the same flows at the same moment; the screen is computed for the first
     of them and kept for the others. It is a function of the tables at that moment alone.
     """
 
-    def __init__(self) -> None:
-        """Watch with nothing seen."""
-        self.marks = PrefixWatch()
-
-    def drain(self, now_ns: int, tables: Tables) -> Openings:
-        """Return the TCP flows that grew, each once."""
-        rows, slots = self.marks.drain(tables, _TCP)
-        if not len(rows):
+    def openings(self, now_ns: int, tables: Tables) -> Openings:
+        """Return the TCP flows that grew, each once, and forget all marks."""
+        if not self._any:
             return _NONE
-        return _MEMO.openings(now_ns, tables, rows, slots)
+        marked = np.flatnonzero(self._marked)
+        self._marked[marked] = False
+        self._any = False
+        return _MEMO.openings(now_ns, tables, marked)
 
 
 class _Memo:
@@ -98,31 +110,37 @@ class _Memo:
     def __init__(self) -> None:
         self._of: weakref.ref[Tables] | None = None
         self._now_ns = 0
+        self._marked: Rows = np.zeros(0, np.intp)
         self._serial: I64 = np.zeros(0, np.int64)
-        self._latest: Openings | None = None
+        self._latest = _NONE
 
-    def openings(self, now_ns: int, tables: Tables, rows: Rows, slots: Rows) -> Openings:
-        length = np.asarray(tables.prefixes.length[slots])
-        serial = np.asarray(tables.flows.serial[rows])
-        latest = self._latest
+    def openings(self, now_ns: int, tables: Tables, marked: Rows) -> Openings:
+        serial = tables.flows.serial[marked]
+        same_moment = self._of is not None and self._of() is tables and self._now_ns == now_ns
         if (
-            latest is not None
-            and (self._of is not None and self._of() is tables and self._now_ns == now_ns)
-            and (np.array_equal(self._serial, serial) and np.array_equal(latest.slots, slots))
-            and np.array_equal(latest.length, length)
+            same_moment
+            and (np.array_equal(self._marked, marked) and np.array_equal(self._serial, serial))
+            and np.array_equal(self._latest.length, tables.prefixes.length[self._latest.slots])
         ):
-            return latest
-        self._of, self._now_ns, self._serial = weakref.ref(tables), now_ns, serial
-        self._latest = _screen(tables, rows, slots, length)
+            return self._latest
+        self._of, self._now_ns, self._marked, self._serial = weakref.ref(tables), now_ns, marked, serial
+        self._latest = _screen(tables, marked, serial)
         return self._latest
 
 
-def _screen(tables: Tables, rows: Rows, slots: Rows, length: npt.NDArray[np.int32]) -> Openings:
+def _screen(tables: Tables, marked: Rows, serial: I64) -> Openings:
+    rows = marked[(tables.flows.proto[marked] == _TCP) & (serial > 0)]
+    rows = rows[np.argsort(tables.flows.serial[rows], kind="stable")]
+    slots = np.asarray(tables.prefixes.slots(rows), np.intp)
+    rows, slots = rows[slots >= 0], slots[slots >= 0]
+    length = np.asarray(tables.prefixes.length[slots])
     head = _heads(tables.prefixes, slots)
     speech = _speech(head.reshape(-1, HEAD_BYTES), length.reshape(-1)).reshape(-1, 2)
-    for array in (head, speech, length):
+    known = (speech & _EVERYDAY) != 0
+    odd = np.flatnonzero(~known[:, 0] | ~(known[:, 1] | (length[:, 1] == 0)))
+    for array in (head, speech, length, odd):
         array.setflags(write=False)
-    return Openings(rows, slots, length, head, speech)
+    return Openings(rows, slots, length, head, speech, odd)
 
 
 def _heads(prefixes: PrefixTable, slots: Rows) -> npt.NDArray[np.uint8]:
@@ -138,37 +156,50 @@ def _word(text: bytes) -> np.uint32:
     return np.uint32(int.from_bytes(text, "little"))
 
 
-_REQUESTS = tuple(map(_word, (b"GET ", b"POST", b"HEAD", b"PUT ", b"CONN", b"OPTI", b"DELE", b"PATC", b"PROP")))
+_REQUESTS = tuple(map(_word, (b"GET ", b"HEAD", b"PUT ", b"CONN", b"OPTI", b"DELE", b"PATC", b"PROP")))
 _POST, _HTTP, _SSH = _word(b"POST"), _word(b"HTTP"), _word(b"SSH-")
-_1_1, _101 = _word(b"/1.1"), _word(b" 101")
+_101 = _word(b" 101")
 _SMB = (_word(b"\xffSMB"), _word(b"\xfeSMB"), _word(b"\xfdSMB"))
+_EVERYDAY = np.uint16(Speech.HTTP_REQUEST | Speech.HTTP_ANSWER | Speech.TLS)
 _OPENVPN_RESETS = (0x38, 0x40, 0x50)
 """Opcodes 7, 8 and 10 in the upper five bits: hard resets of client and server, version 2 and 3."""
 
 
 def _speech(head: npt.NDArray[np.uint8], length: npt.NDArray[np.int32]) -> npt.NDArray[np.uint16]:
-    """Return bits of `Speech` for `u1 [m, HEAD_BYTES]` heads."""
+    """Return bits of `Speech` for `u1 [m, HEAD_BYTES]` heads: HTTP and TLS of all, the rest of what is left."""
     words = head.view("<u4")
-    first, second = words[:, 0], words[:, 1]
-    b0, b1 = head[:, 0], head[:, 1]
+    first = np.ascontiguousarray(words[:, 0])
+    post, answer = first == _POST, first == _HTTP
+    request = post.copy()
+    for method in _REQUESTS:
+        request |= first == method
+    tls = ((first & np.uint32(0xFFFF)) == 0x0316) & ((first & np.uint32(0xFF0000)) <= 0x040000)
     speech = np.zeros(len(head), np.uint16)
+    for bit, holds in (
+        (Speech.HTTP_REQUEST, request), (Speech.POST, post), (Speech.HTTP_ANSWER, answer), (Speech.TLS, tls),
+        (Speech.SWITCHED, answer & (words[:, 2] == _101)),
+    ):  # fmt: skip
+        speech |= holds * np.uint16(bit)
+    rest = np.flatnonzero((speech == 0) & (length > 0))
+    if len(rest):
+        speech[rest] = _rare_speech(head[rest], length[rest])
+    return speech
 
-    def tell(bit: Speech, holds: Bools) -> None:
-        speech[holds] |= np.uint16(bit)
 
-    tell(Speech.TLS, (b0 == 0x16) & (b1 == 3) & (head[:, 2] <= 4))
-    tell(Speech.SSH, first == _SSH)
-    tell(Speech.HTTP_REQUEST, np.isin(first, _REQUESTS))
-    tell(Speech.POST, first == _POST)
-    http = (first == _HTTP) & ((second & np.uint32(0xFFFFFF)) == (_1_1 & np.uint32(0xFFFFFF)))
-    tell(Speech.HTTP_ANSWER, http)
-    tell(Speech.SWITCHED, http & (words[:, 2] == _101))
-    tell(Speech.SOCKS, ((b0 == 5) & (length >= 2)) | ((b0 == 4) & (b1 - np.uint8(1) < 2) & (length >= 9)))
-    tell(Speech.TEXT, _printable(head[:, :8], length))
-    tell(Speech.TPKT, (b0 == 3) & (b1 == 0) & (head[:, 2] < 16) & (length >= 7))
-    tell(Speech.SMB, (b0 == 0) & np.isin(second, _SMB))
-    framed = head[:, 0].astype(np.int32) * 256 + b1
-    tell(Speech.OPENVPN, np.isin(head[:, 2], _OPENVPN_RESETS) & (framed >= 14) & (framed <= length - 2))
+def _rare_speech(head: npt.NDArray[np.uint8], length: npt.NDArray[np.int32]) -> npt.NDArray[np.uint16]:
+    words = head.view("<u4")
+    b0, b1, b2 = head[:, 0], head[:, 1], head[:, 2]
+    framed = b0.astype(np.int32) * 256 + b1
+    socks4 = (b0 == 4) & (b1 - np.uint8(1) < 2) & (length >= 9)
+    openvpn = np.isin(b2, _OPENVPN_RESETS) & (framed >= 14) & (framed <= length - 2)
+    speech = np.zeros(len(head), np.uint16)
+    for bit, holds in (
+        (Speech.SSH, words[:, 0] == _SSH), (Speech.SOCKS, ((b0 == 5) & (length >= 2)) | socks4),
+        (Speech.TEXT, _printable(head[:, :8], length)), (Speech.OPENVPN, openvpn),
+        (Speech.TPKT, (b0 == 3) & (b1 == 0) & (b2 < 16) & (length >= 7)),
+        (Speech.SMB, (b0 == 0) & np.isin(words[:, 1], _SMB)),
+    ):  # fmt: skip
+        speech |= holds * np.uint16(bit)
     return speech
 
 
@@ -178,8 +209,4 @@ def _printable(head: npt.NDArray[np.uint8], length: npt.NDArray[np.int32]) -> Bo
     return np.asarray(text.all(axis=1) & (length >= 4))
 
 
-_NONE = Openings(
-    np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros((0, 2), np.int32), np.zeros((0, 2, HEAD_BYTES), np.uint8),
-    np.zeros((0, 2), np.uint16),
-)  # fmt: skip
 _MEMO = _Memo()

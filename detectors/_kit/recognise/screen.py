@@ -6,6 +6,7 @@ import numpy as np
 
 from detectors._kit.openings import Bools, Openings, Speech
 from detectors._kit.tls_flows import shows_certificate
+from nettriage.model.columns import Rows
 from nettriage.model.tables import Tables
 
 _POST_WIDTH = 128
@@ -13,19 +14,27 @@ _LONG_POST = 240
 """Client bytes below which no third request to a web shell can be there."""
 
 
-def suspects(opened: Openings, tables: Tables) -> Bools:
-    """Return `bool [n]`, whether a flow is worth parsing."""
-    first, second = opened.head[:, 0], opened.head[:, 1]
+def suspects(opened: Openings, tables: Tables) -> Rows:
+    """Return the flow rows worth parsing, in order of serial."""
     found = opened.speaks(1, Speech.SWITCHED) & opened.speaks(0, Speech.HTTP_REQUEST)
-    found |= opened.starts(0, b"FRP\0\x02\r\n") | opened.starts(0, b"\x17\x16\x03") | opened.starts(0, b"TST")
+    found |= _posts(opened, tables)
+    found |= shows_certificate(opened, tables)
+    if len(opened.odd):
+        found[opened.odd] |= _framed(opened.part(opened.odd))
+    return np.asarray(opened.rows[found])
+
+
+def _framed(opened: Openings) -> Bools:
+    """Whether a flow may speak a protocol of a tool's own."""
+    first, second = opened.head[:, 0], opened.head[:, 1]
+    found = opened.starts(0, b"FRP\0\x02\r\n") | opened.starts(0, b"\x17\x16\x03") | opened.starts(0, b"TST")
     found |= opened.starts(0, b"o\0\0\0\0\0\0") | opened.starts(0, b"w\0\0\0\0\0\0")
     found |= (first[:, 0] == 0) & (first[:, 1:5] == (0, 0, 0, 1)).all(axis=1) & (opened.length[:, 1] >= 37)
     found |= opened.starts(0, b"[SERVER]conn") | opened.starts(1, b"[SERVER]conn")
     found |= (first[:, 0] == 5) & (second[:, 0] == 5) & (second[:, 1] - np.uint8(1) < 9)
     for side in (0, 1):
         found |= _yamux_like(opened, side)
-    found |= _posts(opened, tables)
-    return np.asarray(found | shows_certificate(opened, tables))
+    return np.asarray(found)
 
 
 def _yamux_like(opened: Openings, side: int) -> Bools:
