@@ -8,7 +8,8 @@
     flows. Where nothing of that is equal, as when one leg is encrypted anew, the rhythm: after silence of
     0.2, 0.5 or 3.5 s one leg speaks again within 1, 5, 20 or 80 ms of the other, both ways, at least 4 times
     each and more often than chance explains (binomial odds below 10^-6, divided by all that was tried). Found
-    while the session runs, as a rule within 20 s. Pairs that share a leg are joined to chains. The same token
+    while the session runs, as a rule within 20 s. Short sessions have no rhythm: of them at least 4 that are
+    accepted must each begin and end together with one that is opened, alike in volume. Pairs that share a leg are joined to chains. The same token
     on two flows without a shared host is a chain whose middle is encrypted.
 
 *Blind spots*
@@ -36,7 +37,7 @@ from typing import ClassVar
 
 from detectors._kit import forge
 from detectors._kit.declared import allowed_path, declared_role
-from detectors._kit.echo_table import Echo, EchoTable
+from detectors._kit.echo_table import Echo, EchoTable, Likeness
 from detectors._kit.lag_watch import LagWatch
 from detectors._kit.legs import neighbours, volumes
 from detectors._kit.meeting import Candidate
@@ -44,6 +45,7 @@ from detectors._kit.relay_book import RelayAccount, RelayBook
 from detectors._kit.relay_finding import Hops, finding
 from detectors._kit.relay_role import RelayFacts, Role, judge
 from detectors._kit.restate import worth_saying
+from detectors._kit.session_pairs import SessionPairs
 from detectors._kit.twin_check import Pair, Proof, pair_at, shared_host, token_pair
 from detectors._kit.twin_finder import TwinFinder
 from detectors._kit.twin_proof import Judgement, weigh
@@ -141,6 +143,7 @@ class Relay(Detector):
         self._book = RelayBook(pairs=4_096, relays=512)
         self._lags = LagWatch()
         self._echoes = EchoTable(self._mix)
+        self._sessions = SessionPairs(self._mix)
         self._pending: dict[tuple[int, int], tuple[Pair, int]] = {}
         """Pairs that are equal so far but too short to be sure, and since when."""
         self._recheck_ns = 0
@@ -151,6 +154,7 @@ class Relay(Detector):
         self._finder.note(seen)
         self._lags.note(seen)
         self._echoes.note(seen)
+        self._sessions.note(seen)
 
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
         """Check the flows that met, and say what changed."""
@@ -160,6 +164,10 @@ class Relay(Detector):
             self._check(candidate, now_ns, tables)
         for echo in self._echoes.proved(tables):
             self._check_echo(echo, now_ns, tables)
+        for match in self._sessions.proved(tables):
+            pair = pair_at(tables, match.accepted, match.opened, match.host_key, Proof.SESSIONS, 0)
+            if pair is not None:
+                self._weigh(pair, now_ns, tables)
         if now_ns - self._recheck_ns >= _RECHECK_NS:
             self._recheck_ns = now_ns
             self._check_pending(now_ns, tables)
@@ -171,6 +179,7 @@ class Relay(Detector):
         return {
             **self._finder.gauges(),
             **self._echoes.gauges(),
+            **self._sessions.gauges(),
             **self._book.gauges(),
             "pending pairs": Gauge(cap=_PENDING_MAX, used=len(self._pending), refused=self._unchecked),
             "timed pairs": self._lags.gauge,
@@ -178,7 +187,7 @@ class Relay(Detector):
 
     def state_bytes(self) -> int:
         """Return the memory of maps and books."""
-        parts = self._finder.nbytes + self._echoes.nbytes + self._lags.nbytes
+        parts = self._finder.nbytes + self._echoes.nbytes + self._sessions.nbytes + self._lags.nbytes
         return parts + self._book.state_bytes() + 1_400 * len(self._pending)
 
     def _check(self, met: Candidate, now_ns: int, tables: Tables) -> None:
@@ -280,11 +289,18 @@ class Relay(Detector):
                 readable=relay.readable == relay.count, proxied=relay.proxied,
                 many_clients=self._limits.service_clients, hops=len(hops.pairs),
                 hidden=any(pair.hidden for pair in hops.pairs), only_volume=set(relay.proofs) == {Proof.VOLUME},
-                rhythm=relay.echo.likeness if relay.echo and set(relay.proofs) == {Proof.ECHO} else None,
+                rhythm=_rhythm(relay),
                 same_service=any(_same_service(pair) for pair in hops.pairs),
                 outside_ends=sum(end.addr not in home for end in (hops.via[0], target)),
             )
         )  # fmt: skip
+
+
+def _rhythm(relay: RelayAccount) -> Likeness | None:
+    """Return how the volumes compare where time alone shows the relay, None where content or exact volume does."""
+    if not set(relay.proofs) <= {Proof.ECHO, Proof.SESSIONS}:
+        return None
+    return relay.echo.likeness if relay.echo else Likeness.REFRAMED
 
 
 def _same_service(pair: Pair) -> bool:

@@ -18,7 +18,14 @@ from .relay_role import Role
 from .twin_check import Pair, Proof
 
 _OBJECTS_MAX, _FLOWS_MAX = 32, 20
-_CONFIDENCE = {Proof.TOKEN: 0.97, Proof.BYTES: 0.96, Proof.CONTENT: 0.85, Proof.VOLUME: 0.75, Proof.ECHO: 0.8}
+_CONFIDENCE = {
+    Proof.TOKEN: 0.97,
+    Proof.BYTES: 0.96,
+    Proof.CONTENT: 0.85,
+    Proof.VOLUME: 0.75,
+    Proof.ECHO: 0.8,
+    Proof.SESSIONS: 0.7,
+}
 _LIKENESS = {
     Likeness.TRANSPARENT: "alike in volume",
     Likeness.REFRAMED: "alike in volume but for encryption or framing",
@@ -30,6 +37,7 @@ _WORDS = {
     Proof.CONTENT: "the same unusual content on both legs",
     Proof.VOLUME: "the same number of bytes on both legs, both ways",
     Proof.ECHO: "the same rhythm on both legs, both ways",
+    Proof.SESSIONS: "sessions in and out that begin and end together, alike in volume",
 }
 
 
@@ -169,8 +177,10 @@ def _counterfactual(relay: RelayAccount, best: Proof) -> str:
     host = to_text(*relay.end.addr)
     if best is Proof.TOKEN:
         return f"would not alert if the handshake randoms differed; informational if {host} were a declared proxy"
-    if best is Proof.ECHO:
-        return f"would not alert if the legs paused apart; informational if {host} were declared in the settings"
+    if best in (Proof.ECHO, Proof.SESSIONS):
+        return (
+            f"would not alert if the legs paused or ended apart; informational if {host} were declared in the settings"
+        )
     return f"would not alert if the legs differed in one byte; informational if {host} were declared in the settings"
 
 

@@ -13,6 +13,8 @@ ADMIN_PORTS = frozenset({22, 23, 88, 135, 139, 389, 445, 636, 1433, 3306, 3389, 
 """Services that an intruder wants to reach through a relay."""
 JUMP_PORTS = frozenset({22, 3389})
 """Sessions from which people open the next one of the same kind."""
+_TIER_PORTS = frozenset({389, 636, 1433, 1521, 3306, 5432, 5672, 6379, 8009, 9042, 9200, 11211, 27017})
+"""Services that web applications ask: directories, databases, queues, caches."""
 _FILE_PORTS = frozenset({139, 445, 2049})
 _MAIL_PORTS = frozenset({25, 465, 587})
 _WEB_LIKE = frozenset({80, 443, 3000, 5000, 8443, 8888, 9443, *range(8000, 8100)})
@@ -100,9 +102,9 @@ def _rhythm_role(facts: RelayFacts) -> str:
         return "two clients of one service, as of a message broker"
     if inside and facts.front_port in JUMP_PORTS and facts.back_ports == {facts.front_port}:
         return f"jump host by its looks: sessions on port {facts.front_port} in and out, inside"
-    requests = facts.readable or facts.front_port in _WEB_LIKE
-    if inside and facts.front_port and facts.rhythm is Likeness.OTHER and requests:
-        return "application tier by its looks: web requests in, other bytes to a backend inside"
+    requests = facts.front_port and (facts.readable or facts.front_port in _WEB_LIKE)
+    if inside and requests and facts.back_ports <= _TIER_PORTS | _WEB_LIKE:
+        return "application tier or reverse proxy by its looks: web requests in, a service for them inside"
     if not facts.front_port and facts.outside_ends == 2 and facts.back_ports <= WEB_PORTS:
         return "a client that uses two web services outside"
     if not facts.front_port and inside and facts.back_ports <= _FILE_PORTS:

@@ -37,6 +37,8 @@ class Proof(Enum):
     """The payload bytes of both directions are equal to the byte crosswise, from start to end."""
     ECHO = "echo"
     """After silence the legs speak again together, both ways, more often than chance explains."""
+    SESSIONS = "sessions"
+    """Again and again a session that is accepted and one that is opened begin and end together, alike in volume."""
 
 
 @dataclass(frozen=True, slots=True)

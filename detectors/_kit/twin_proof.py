@@ -27,7 +27,7 @@ class Judgement(Enum):
 
 def weigh(tables: Tables, pair: Pair, skips: Skips, mix: Mixer, volume_min: int) -> tuple[Judgement, Pair]:
     """Judge a pair; a proved one comes back with what proves it."""
-    if pair.proof in (Proof.TOKEN, Proof.ECHO):
+    if pair.proof in (Proof.TOKEN, Proof.ECHO, Proof.SESSIONS):
         return Judgement.PROVED, pair
     if pair.proof is Proof.CONTENT:
         onward, back = content_crosses(tables, pair, mix)

@@ -302,3 +302,45 @@ def test_two_clients_of_one_service_are_low():
 def test_one_leg_alone_says_nothing():
     """A feed that shows one leg only has no pair."""
     assert run_frames(_paused(_pauses(12), ((A, B, 4444),)), detector("relay")).of("relay") == []
+
+
+def _short_sessions(port, backend, lags_ms, sizes=((150, 160), (150, 160))):
+    """Return sessions of A with B, each with one of B with C that shares no byte and begins so much later."""
+    frames = []
+    for number, lag_ms in enumerate(lags_ms):
+        start_ns = forge.START_NS + number * 1_700 * forge.MS + number * number * 90 * forge.MS
+        for leg, (src, dst, at) in enumerate(((A, B, port), (B, C, backend))):
+            scene = forge.Scene(now_ns=start_ns + leg * int(lag_ms * forge.MS))
+            turns = [(side, _noise(number * 9 + leg * 100 + side, size)) for side, size in enumerate(sizes[leg])]
+            isn = (1_000 + leg, 5_000 + number)
+            scene.session(src, dst, at, turns, sport=41_000 + number, gap_ns=4 * forge.MS, isn=isn)
+            frames += scene.items
+    return sorted(frames, key=lambda item: item[0])
+
+
+def test_short_sessions_that_are_encrypted_anew_are_paired():
+    """Six sessions, each with its own onward session, share nothing but when they begin, end, and what they weigh."""
+    (alert,) = run_frames(_short_sessions(8443, 445, [3, 4, 2, 5, 3, 4]), detector("relay")).of("relay")
+
+    assert _path(alert) == [A, B, C]
+    assert alert.severity == "medium"
+    assert "begin and end together" in alert.reason
+
+
+@pytest.mark.parametrize(
+    ("lags_ms", "sizes"),
+    [([3, 4, 2], ((150, 160), (150, 160))), ([700, 350, 900, 500, 610, 400], ((150, 160), (150, 160))),
+     ([3, 4, 2, 5, 3, 4], ((150, 160), (900, 9_000)))],
+    ids=["too few", "apart", "other volumes"],
+)  # fmt: skip
+def test_sessions_that_only_look_paired_are_silent(lags_ms, sizes):
+    """Three are too few, and sessions apart or of other volumes prove nothing."""
+    assert run_frames(_short_sessions(8443, 445, lags_ms, sizes), detector("relay")).of("relay") == []
+
+
+def test_web_requests_with_a_database_session_each_are_a_tier():
+    """One connection to the database for each request is the shape of a relay; its role keeps it low."""
+    (alert,) = run_frames(_short_sessions(8085, 5432, [3, 4, 2, 5, 3, 4]), detector("relay")).of("relay")
+
+    assert alert.severity == "low"
+    assert "application tier" in alert.reason
