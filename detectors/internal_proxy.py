@@ -7,11 +7,17 @@
     passwords), targets, and the onward connection where it is seen. A SOCKS server that dials out to its
     client, as reverse tunnels make it, counts as well.
 
+    What is spoken inside is named: SSH, mail, RDP, SMB or a further proxy inside is a finding of its own, also in a
+    declared proxy. A proxy that opens TLS (Burp, mitmproxy) is known by the certificate that it forges (TLS 1.2 and
+    below), or because another ClientHello goes onward than the client sent. A host that speaks the PROXY protocol
+    to its back ends is taken for a load balancer.
+
 *Blind spots*
-    Proxies inside TLS, SSH or an encrypted tunnel, HTTP/2 proxies, and listeners on the loopback of a host.
-    Flows whose first 2 KiB were not captured. On a one-way feed the answer is missing, so the score stays
-    low. An HTTP proxy on a standard port that only serves web sites outside to other segments looks
-    official and stays low.
+    Listeners on the loopback of a host (Burp, v2rayN, Clash and NekoRay as they come) put nothing on the wire, and
+    are invisible until a neighbour uses them; their way out may show elsewhere. Proxies inside TLS, SSH or an
+    encrypted tunnel, and HTTP/2 proxies. Flows whose first 2 KiB were not captured. On a one-way feed the answer
+    is missing, so the score stays low. An HTTP proxy on a standard port that only serves web sites outside to
+    other segments looks official and stays low.
 
 *Common benign causes*
     The official web proxy that nobody declared yet (`network.proxies`), a developer's local debugging proxy,
@@ -30,15 +36,17 @@ from typing import ClassVar
 import numpy as np
 
 from detectors._kit import forge
-from detectors._kit.legs import note, volumes
+from detectors._kit.legs import NotedFlow, note, volumes
 from detectors._kit.onward import attach_onward
 from detectors._kit.prefix_watch import PrefixWatch
 from detectors._kit.proxy_book import ProxyBook, Server, Session
 from detectors._kit.proxy_finding import finding
+from detectors._kit.proxy_inside import UNUSUAL
 from detectors._kit.proxy_role import ProxyFacts, Verdict, judge
-from detectors._kit.proxy_speech import recognised, suspects
+from detectors._kit.proxy_speech import balancers, recognised, suspects
 from detectors._kit.proxy_talk import ABSOLUTE_URI
 from detectors._kit.restate import worth_saying
+from detectors._kit.tokens import hidden_hello
 from nettriage.model.alert import Attack
 from nettriage.model.detector import Card, Detector, Example, Frames
 from nettriage.model.finding import Finding
@@ -53,6 +61,8 @@ _TCP = 6
 _PARSES_PER_TICK = 2_048
 _ONWARD_PER_TICK = 256
 _FINDINGS_PER_TICK = 64
+_BALANCERS_MAX = 256
+_HELLOS_AGE_NS = 2 * _S
 _SEARCH_AGES_NS = (0, _S, 4 * _S)
 
 
@@ -124,6 +134,8 @@ class InternalProxy(Detector):
         self._book = ProxyBook(sessions=4_096, servers=256)
         self._open: dict[int, Session] = {}
         """Sessions by serial that still wait for an answer or for their onward connection."""
+        self._balancers: dict[int, None] = {}
+        """Keys of hosts that told a back end the true client, oldest first."""
         self._unparsed = 0
 
     def push(self, seen: Slice) -> None:
@@ -143,12 +155,13 @@ class InternalProxy(Detector):
 
     def state_bytes(self) -> int:
         """Return the memory of marks and book."""
-        return self._watch.nbytes + self._book.state_bytes()
+        return self._watch.nbytes + self._book.state_bytes() + 100 * len(self._balancers)
 
     def _read(self, now_ns: int, tables: Tables) -> None:
         rows, slots = self._watch.drain(tables, _TCP)
         if not len(rows):
             return
+        self._note_balancers(balancers(tables, rows, slots))
         forward = suspects(tables, slots, 0)
         backward = np.zeros(len(rows), np.bool_)
         server_first = np.flatnonzero(tables.flows.first_speaker[rows] == 1)
@@ -157,6 +170,12 @@ class InternalProxy(Detector):
         self._unparsed += max(len(chosen) - _PARSES_PER_TICK, 0)
         for at in chosen[:_PARSES_PER_TICK]:
             self._parse(int(rows[at]), 0 if forward[at] else 1, now_ns, tables)
+
+    def _note_balancers(self, keys: list[int]) -> None:
+        for key in keys:
+            self._balancers[key] = None
+        while len(self._balancers) > _BALANCERS_MAX:
+            del self._balancers[next(iter(self._balancers))]
 
     def _parse(self, row: int, side: int, now_ns: int, tables: Tables) -> None:
         serial = int(tables.flows.serial[row])
@@ -195,6 +214,8 @@ class InternalProxy(Detector):
             age_ns = now_ns - session.since_ns
             if serial not in self._book.sessions or age_ns > (limits.one_sided_s + limits.onward_s) * _S:
                 del self._open[serial]
+            elif session.onward and session.opened is None and session.talk.inner == "TLS":
+                self._compare_hellos(session, age_ns, tables)
             elif session.booked is None and age_ns >= limits.one_sided_s * _S:
                 self._enter(session, tables)
             elif _wants_onward(session, age_ns):
@@ -206,6 +227,21 @@ class InternalProxy(Detector):
         for session in attach_onward(seeking[:_ONWARD_PER_TICK], taken, int(limits.onward_s * _S), tables):
             target = session.onward.ends[1].addr if session.onward else session.server.addr
             self._book.server_of(session).book_onward(session, inside=target in self.site.home)
+
+    def _compare_hellos(self, session: Session, age_ns: int, tables: Tables) -> None:
+        """See whether the ClientHello of a client went onward anywhere, or the proxy opened its TLS and sent its own.
+
+        Connections that begin together may be joined crosswise, so all of the proxy's are looked at, a little later.
+        """
+        assert session.onward is not None
+        server = self._book.server_of(session)
+        if not session.hello_onward:
+            session.hello_onward = hidden_hello(_said(tables, session.onward, 0))
+            server.hellos += [session.hello_onward] if session.hello_onward else []
+        mine = hidden_hello(_said(tables, session.flow, session.client_side)[session.talk.client_bytes :])
+        if age_ns >= _HELLOS_AGE_NS and session.hello_onward and mine:
+            session.opened = mine not in server.hellos
+            server.book_opened(session)
 
     def _say(self, now_ns: int, tables: Tables) -> list[Finding]:
         said: list[Finding] = []
@@ -233,8 +269,22 @@ class InternalProxy(Detector):
             clients=len(server.clients), neighbour_clients=server.neighbour_clients,
             inside_targets=len(server.inside), odd_targets=len(server.odd), onward=server.onward,
             absolute_only=server.absolute_only, many_clients=self._limits.official_clients,
+            unusual_inside=tuple(sorted(UNUSUAL.intersection(server.inner))),
+            intercepts=server.intercepts, balances=server.host_key in self._balancers,
+            allowed=self._allowed(server),
         )  # fmt: skip
         return judge(facts)
+
+    def _allowed(self, server: Server) -> str:
+        """Return the declared pair between the proxy and its clients, empty unless one covers each."""
+        pairs = [self.site.allow.between(client, server.end.addr) for client in server.clients]
+        return pairs[0] if pairs and all(pairs) else ""
+
+
+def _said(tables: Tables, flow: NotedFlow, side: int) -> bytes:
+    """Return the kept payload of a side of a flow; empty where its row has a new tenant."""
+    alive = int(tables.flows.serial[flow.row]) == flow.serial
+    return tables.prefixes.payload(flow.row, side) if alive else b""
 
 
 def _wants_onward(session: Session, age_ns: int) -> bool:

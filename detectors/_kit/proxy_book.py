@@ -13,10 +13,10 @@ from .legs import BYTES_PER_NOTED_FLOW, NotedFlow, neighbours
 from .proxy_role import WEB_PORTS
 from .proxy_talk import ABSOLUTE_URI, ProxyTalk
 
-CLIENTS_MAX, TARGETS_MAX, USERS_MAX, FLOWS_MAX = 256, 256, 8, 20
+CLIENTS_MAX, TARGETS_MAX, USERS_MAX, FLOWS_MAX, HELLOS_MAX = 256, 256, 8, 20, 256
 _BYTES_PER_ENTRY = 200
 """Memory of one small entry (address, name, count) in a Python container, rounded up."""
-_BYTES_PER_SERVER = 4_000 + FLOWS_MAX * BYTES_PER_NOTED_FLOW
+_BYTES_PER_SERVER = 4_000 + 100 * HELLOS_MAX + FLOWS_MAX * BYTES_PER_NOTED_FLOW
 
 
 @dataclass(slots=True)
@@ -33,6 +33,10 @@ class Session:
     """What of it the server's account already holds."""
     searches: int = 0
     """Times that its onward connection was looked for."""
+    hello_onward: bytes = b""
+    """ClientHello.random of its onward connection; empty until seen."""
+    opened: bool | None = None
+    """Whether the proxy opened the TLS inside; None where that is not known."""
 
     @property
     def client(self) -> Address:
@@ -61,6 +65,16 @@ class Server:
     users: dict[str, int] = field(default_factory=dict)
     inside: set[str] = field(default_factory=set)
     odd: set[str] = field(default_factory=set)
+    inner: dict[str, int] = field(default_factory=dict)
+    """Sessions by the protocol inside of them."""
+    forgers: dict[str, int] = field(default_factory=dict)
+    """Sessions by the intercepting tool whose certificate was seen."""
+    hellos: deque[bytes] = field(default_factory=lambda: deque(maxlen=HELLOS_MAX))
+    """ClientHello.random of the latest onward connections."""
+    compared: int = 0
+    """Sessions with TLS inside whose onward connection began with TLS, too."""
+    opened: int = 0
+    """Those of them whose ClientHello went onward nowhere."""
     neighbour_clients: int = 0
     requests: int = 0
     granted: int = 0
@@ -78,6 +92,11 @@ class Server:
     def key(self) -> int:
         """Identity of the proxy among findings."""
         return (self.host_key ^ ((self.end.port or 0) * 0x9E3779B97F4A7C15)) & 0xFFFFFFFFFFFFFFFF
+
+    @property
+    def intercepts(self) -> bool:
+        """Whether it opens the TLS of its clients: it replaces most ClientHellos, or a certificate is a forger's."""
+        return bool(self.forgers) or (self.opened >= 2 and 2 * self.opened > self.compared)
 
     @property
     def absolute_only(self) -> bool:
@@ -102,6 +121,7 @@ class Server:
             self.granted += 1
         if talk.user and len(self.users) < USERS_MAX:
             self.users.setdefault(talk.user, 1)
+        self._book_inside(talk, before)
         self.answered |= talk.answered
         self.last_ns = max(self.last_ns, last_ns)
         session.booked, self.changed = talk, True
@@ -114,6 +134,18 @@ class Server:
         if session.onward and self.targets.get(session.talk.target, self.end) is None:
             self.targets[session.talk.target] = session.onward.ends[1]
         self.changed = True
+
+    def book_opened(self, session: Session) -> None:
+        """Take in whether the TLS of a session was opened."""
+        self.compared += 1
+        self.opened += bool(session.opened)
+        self.changed = True
+
+    def _book_inside(self, talk: ProxyTalk, before: ProxyTalk | None) -> None:
+        if talk.inner and not (before and before.inner):
+            self.inner[talk.inner] = self.inner.get(talk.inner, 0) + 1
+        if talk.forger and not (before and before.forger):
+            self.forgers[talk.forger] = self.forgers.get(talk.forger, 0) + 1
 
     def _book_client(self, session: Session) -> None:
         self.requests += 1

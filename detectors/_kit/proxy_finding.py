@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from nettriage.model.addresses import to_text
-from nettriage.model.alert import Leg, Observation
+from nettriage.model.alert import Leg, Observation, Tool
 from nettriage.model.finding import Address, Endpoint, Finding, FlowRef
+from nettriage.model.safetext import safe
 from nettriage.model.tables import Tables
 
 from .legs import leg
 from .proxy_book import FLOWS_MAX, Server, Session
+from .proxy_inside import UNUSUAL
 from .proxy_role import Verdict
 from .reasons import counted, duration, listed, title
 
@@ -26,7 +28,7 @@ def finding(server: Server, verdict: Verdict, tables: Tables, *, closed: bool = 
         object_count=len(objects) + server.overflow, via=_via(server, latest), legs=_legs(latest, tables),
         flows=_flows(server), proto=6, ports=[server.end.port] if server.end.port else [],
         port_count=1 if server.end.port else 0, observations=_observations(server),
-        counterfactual=_counterfactual(server, verdict), benign_checked=list(verdict.checks),
+        tool=_tool(server), counterfactual=_counterfactual(server, verdict), benign_checked=list(verdict.checks),
         visibility_note="" if server.answered else "the answers of this server were not seen",
         next_steps=_next_steps(server), closed=closed,
     )  # fmt: skip
@@ -34,7 +36,9 @@ def finding(server: Server, verdict: Verdict, tables: Tables, *, closed: bool = 
 
 def _name(server: Server) -> str:
     host = to_text(*server.end.addr)
-    return f"{host}:{server.end.port}" if server.end.port else host
+    if not server.end.port:
+        return host
+    return f"[{host}]:{server.end.port}" if ":" in host else f"{host}:{server.end.port}"
 
 
 def _title(server: Server) -> str:
@@ -47,7 +51,7 @@ def _title(server: Server) -> str:
 def _reason(server: Server, verdict: Verdict) -> str:
     served = "answered" if server.answered else "was asked"
     text = (
-        f"{_name(server)} {served} as a {' and '.join(sorted(server.protocols))} proxy"
+        f"{_name(server)} {served} as {' and '.join(sorted(server.protocols))} proxy"
         f" {counted(server.requests, 'time')} in {duration(server.last_ns - server.first_ns)}"
         f" for {listed(map(_text, server.clients), limit=3)}"
     )
@@ -55,7 +59,24 @@ def _reason(server: Server, verdict: Verdict) -> str:
         text += f", to {listed(server.targets, limit=4)}"
     if server.users:
         text += f"; user names: {listed(server.users, limit=3)}"
+    if server.inner:
+        text += f"; inside: {listed(f'{name} {count:,}' for name, count in server.inner.items())}"
+    if server.intercepts:
+        text += f"; it opens the TLS of its clients ({_interception(server)})"
     return f"{text}; {verdict.role}."
+
+
+def _interception(server: Server) -> str:
+    if server.forgers:
+        return f"certificates of {listed(server.forgers)}"
+    return f"{server.opened} of {server.compared} ClientHellos go onward as others"
+
+
+def _tool(server: Server) -> Tool | None:
+    if not server.forgers:
+        return None
+    name = max(server.forgers, key=lambda forger: server.forgers[forger])
+    return Tool(name=name, confidence=0.95, evidence=safe(f"certificate inside issued by the authority of {name}"))
 
 
 def _text(addr: Address) -> str:
@@ -103,11 +124,17 @@ def _observations(server: Server) -> list[Observation]:
         ("targets inside", len(server.inside), "targets", 1, 0.1),
         ("targets on other ports than the web's", len(server.odd), "targets", 1, 0.1),
         ("onward connections seen", server.onward, "connections", 1, 0.1),
+        ("sessions with SSH, SMTP, RDP, SMB or a proxy inside", _unusual(server), "sessions", 1, 0.0),
+        ("sessions whose TLS it opened", server.opened, "sessions", 1, 0.0),
     )
     return [
         Observation(name=name, value=float(value), unit=unit, threshold=float(limit), window_s=window_s, weight=weight)
         for name, value, unit, limit, weight in rows
     ]
+
+
+def _unusual(server: Server) -> int:
+    return sum(count for name, count in server.inner.items() if name in UNUSUAL)
 
 
 def _counterfactual(server: Server, verdict: Verdict) -> str:

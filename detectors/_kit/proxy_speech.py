@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,7 +12,8 @@ from nettriage.model.tables import Tables
 
 from . import http_proxy, socks
 from .prefix_watch import heads
-from .proxy_talk import ProxyTalk
+from .proxy_inside import interceptor, spoken, tells_client
+from .proxy_talk import ABSOLUTE_URI, ProxyTalk
 
 _SCREEN_WIDTH = 16
 _METHODS = (b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"PROPFIND ")
@@ -18,6 +21,7 @@ _ABSOLUTE_STARTS = tuple(
     np.frombuffer(method + scheme, np.uint8) for method in _METHODS for scheme in (b"http:", b"https:")
 )
 _CONNECT_START = np.frombuffer(b"CONNECT ", np.uint8)
+_PROXY_V1, _PROXY_V2 = np.frombuffer(b"PROXY TCP", np.uint8), np.frombuffer(b"\r\n\r\n\0\r\nQUIT\n", np.uint8)
 
 
 def suspects(tables: Tables, slots: Rows, side: int) -> npt.NDArray[np.bool_]:
@@ -36,7 +40,19 @@ def suspects(tables: Tables, slots: Rows, side: int) -> npt.NDArray[np.bool_]:
 def recognised(tables: Tables, flow: int, side: int) -> ProxyTalk | None:
     """Return what `side` of a flow asked of the other as its proxy, or None where it did not."""
     client, server = tables.prefixes.payload(flow, side), tables.prefixes.payload(flow, 1 - side)
-    return socks.parse(client, server) or http_proxy.parse(client, server)
+    talk = socks.parse(client, server) or http_proxy.parse(client, server)
+    if talk is None or not talk.granted or talk.protocol == ABSOLUTE_URI:
+        return talk
+    inner, answer = client[talk.client_bytes :], server[talk.server_bytes :]
+    return replace(talk, inner=spoken(inner, answer), forger=interceptor(answer))
+
+
+def balancers(tables: Tables, rows: Rows, slots: Rows) -> list[int]:
+    """Return the keys of hosts that opened a flow with the PROXY protocol."""
+    head = heads(tables, slots, 0, _SCREEN_WIDTH)
+    marked = rows[_starts(head, _PROXY_V1) | _starts(head, _PROXY_V2)]
+    sure = [row for row in marked.tolist() if tells_client(tables.prefixes.payload(row, 0))]
+    return [int(tables.hosts.key[tables.flows.host[row, 0]]) for row in sure]
 
 
 def _absolute_like(head: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:

@@ -34,6 +34,10 @@ class ProxyTalk:
     """Handshake bytes of the client: what follows is the relayed stream."""
     server_bytes: int
     """Handshake bytes of the server."""
+    inner: str = ""
+    """Protocol inside of the proxied stream; empty where it is not known (yet)."""
+    forger: str = ""
+    """Intercepting tool that signed the certificate inside; empty where none is known."""
 
     @property
     def socks(self) -> bool:
