@@ -65,6 +65,8 @@ _NEVER = Clock(600.0, 1e6)
 """Sweeps are counted, not walked."""
 _RETRY_NS = 3_000_000_000
 """Whoever is behind a router tries again within this, which shows for whom the router asked."""
+_LOSS_BELIEVED = 0.25
+"""The most that an estimate of the loss may excuse missing answers: few acknowledged bytes make it a guess."""
 _SOUGHT_SHARE, _SOUGHT_MIN = 0.25, 4
 """Nobody else seeks hosts that do not exist: a quarter of them sought by others is a router at work."""
 
@@ -206,7 +208,8 @@ class HostSweep(IncidentDetector):
         if question is RARE_QUESTION:
             return True
         limit = self.tuning.answered_share if question.neighbour else self.tuning.ping_answered_share
-        return results.count(*ANSWERED) < limit * int(results.counts.sum())
+        kept = 1.0 - min(max(tables.loss_estimate or 0.0, 0.0), _LOSS_BELIEVED)
+        return results.count(*ANSWERED) < limit * kept**2 * int(results.counts.sum())
 
     def _routes(self, incident: Incident, age_ns: int, tables: Tables) -> bool | None:
         """Return whether the asker is a router: by its role, or by who else sought what it asked for in vain.
