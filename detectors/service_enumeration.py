@@ -32,7 +32,7 @@ from detectors._kit import forge
 from detectors._kit.enumeration import discovery, os_probes
 from detectors._kit.enumeration.banners import banner_sessions
 from detectors._kit.enumeration.discovery import asked_types, is_group, questions_on_link
-from detectors._kit.enumeration.fan_out import FAN_OUT_PORTS, fan_out_account
+from detectors._kit.enumeration.fan_out import FANNED_OUT, fan_out_account
 from detectors._kit.enumeration.rules import (
     EnumerationTuning,
     judge,
@@ -200,14 +200,13 @@ class ServiceEnumeration(IncidentDetector):
         return super().state_bytes() + self._book.nbytes + self._watch.nbytes
 
     def _note_service_probes(self, tables: Tables) -> None:
-        for proto in (_TCP, UDP):
-            rows, slots = self._watch.drain(tables, proto)
-            found = candidates(heads(tables, slots, ORIGINATOR, HEAD_BYTES)) if len(slots) else rows
-            self._left_out += max(len(found) - _FLOWS_A_TICK, 0)
-            for at in found[:_FLOWS_A_TICK].tolist():
-                probe = probe_in(tables.prefixes.payload(int(rows[at]), ORIGINATOR)[:HEAD_BYTES])
-                if probe is not None:
-                    self._note_flow(int(rows[at]), SignKind.PROBE, probe.name, tables)
+        rows, slots = self._watch.drain(tables, _TCP, UDP)
+        found = candidates(heads(tables, slots, ORIGINATOR, HEAD_BYTES)) if len(slots) else slots
+        self._left_out += max(len(found) - _FLOWS_A_TICK, 0)
+        for at in found[:_FLOWS_A_TICK].tolist():
+            probe = probe_in(tables.prefixes.payload(int(rows[at]), ORIGINATOR)[:HEAD_BYTES])
+            if probe is not None:
+                self._note_flow(int(rows[at]), SignKind.PROBE, probe.name, tables)
 
     def _note_flow(self, row: int, kind: SignKind, detail: str, tables: Tables) -> None:
         flows, hosts = tables.flows, tables.hosts
@@ -288,8 +287,7 @@ class ServiceEnumeration(IncidentDetector):
         events = seen.contacts
         if not len(events):
             return None
-        at = settled_rows(events, events.proto == UDP)
-        at = at[np.isin(events.port[at], FAN_OUT_PORTS)] if len(at) else at
+        at = settled_rows(events, (events.proto == UDP) & FANNED_OUT[events.port])
         return contacts_at(events, at) if len(at) else None
 
     def _keys(self, contacts: ScanContacts) -> U64:

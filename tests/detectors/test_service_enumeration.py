@@ -47,6 +47,14 @@ def test_script_is_named_by_its_user_agent():
     assert finding.tool.name == "nmap scripts"
 
 
+def test_datagrams_are_compared_too():
+    """The SNMP probe of nmap is known by its request id."""
+    probe = bytes.fromhex("3082002f02010004067075626c6963a082002002044c33a756020100020100308200103082000c")
+    (finding,) = run(forge.Scene().query(SOURCE, "10.0.1.9", 161, probe))
+
+    assert "SNMPv1public" in finding.reason
+
+
 def test_user_agent_in_an_answer_is_nothing():
     """What a server says does not make its client a scanner."""
     page = b"HTTP/1.1 200\r\n\r\nNmap Scripting Engine"

@@ -17,8 +17,6 @@ ALL_TYPES = "_services._dns-sd._udp"
 """The question for all service types there are (RFC 6763 9)."""
 ALL_DEVICES, ALL_TARGETS = "ssdp:all", "wsd:probe"
 _UDP = 17
-_LISTENED: np.ndarray[tuple[int], np.dtype[np.bool_]] = np.zeros(1 << 16, np.bool_)
-_LISTENED[[MDNS, SSDP, WS_DISCOVERY]] = True
 _HEADER_BYTES, _QUESTIONS_MAX, _POINTERS_MAX, _LABELS_MAX = 12, 64, 16, 16
 _TYPE_CELLS = 64
 _PAYLOAD_BYTES = 1_500
@@ -26,7 +24,8 @@ _PAYLOAD_BYTES = 1_500
 
 def questions_on_link(packets: PacketBatch) -> Rows:
     """Return the rows of datagrams to the ports of link-local discovery."""
-    rows: Rows = np.flatnonzero(_LISTENED[packets.dst_port])
+    port = packets.dst_port
+    rows: Rows = np.flatnonzero((port == MDNS) | (port == SSDP) | (port == WS_DISCOVERY))
     sound: Rows = rows[(packets.proto[rows] == _UDP) & ~packets.duplicate[rows] & (packets.flaw[rows] == 0)]
     return sound
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from detectors._kit.enumeration.rules import EnumerationTuning
 from detectors._kit.incident_detector import Account
@@ -14,8 +15,9 @@ from nettriage.model.addresses import to_text
 from nettriage.model.alert import BenignCheck, Observation
 
 SERVICES = {137: "NetBIOS names", 161: "SNMP", 1900: "SSDP", 3702: "WS-Discovery", 5353: "mDNS", 5355: "LLMNR"}
-FAN_OUT_PORTS = np.array(list(SERVICES), np.uint16)
-"""UDP services that are asked on the link or of known hosts, not of every host of a network."""
+FANNED_OUT: npt.NDArray[np.bool_] = np.zeros(1 << 16, np.bool_)
+FANNED_OUT[list(SERVICES)] = True
+"""By port, the UDP services that are asked on the link or of known hosts, not of every host of a network."""
 
 
 def fan_out_account(incident: Incident, who: Standing, tuning: EnumerationTuning) -> Account:

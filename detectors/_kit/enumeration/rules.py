@@ -15,6 +15,7 @@ from nettriage.model.alert import Observation, Tool
 from nettriage.model.safetext import safe
 from nettriage.model.tuning import Tuning, knob
 
+_UDP = 17
 _TOOL_POINTS, _STACK_POINTS = 10.0, 20.0
 _ALL_TYPES_SCORE, _MANY_TYPES_SCORE, _BOTH_SCORE, _PROTOCOLS_SCORE = 30.0, 35.0, 48.0, 42.0
 _BANNERS_SCORE_MAX = 38.0
@@ -121,7 +122,9 @@ def tool_of_signs(source: Source) -> Tool | None:
     for rule, (kind, name) in named.items():
         if rule in source.rules:
             kinds = list(dict.fromkeys(sign.detail for sign in source.signs[kind]))
-            modes.append("nmap scripts" if all(each.startswith("NSE") for each in kinds) else name)
+            datagrams = rule == "service probes" and list(source.protocols) == [_UDP]
+            scripts = all(each.startswith("NSE") for each in kinds)
+            modes.append("nmap scripts" if scripts else "nmap -sU" if datagrams else name)
             details += kinds
     if not modes:
         return None

@@ -56,7 +56,7 @@ SERVICE_PROBES = (
     ServiceProbe("DistCCD", b"DIST00000001ARGC00000005ARGV00000002ccARGV00000002-cARGV00000006nmap.c"),
     ServiceProbe("Radmin", b"\x01\0\0\0\x01\0\0\0\x08\x08", whole=True),
     ServiceProbe("SNMPv1public", b"\x30\x82\0\x2f\x02\x01\0\x04\x06public\xa0\x82\0\x20\x02\x04\x4c\x33\xa7\x56"),
-    ServiceProbe("NTPRequest", b"\xe3\0\x04\xfa\0\x01\0\0\0\x01\0\0\0\0\0\0"),
+    ServiceProbe("NTPRequest", b"\xe3\0\x04\xfa\0\x01\0\0\0\x01" + bytes(30) + b"\xc5O#Kq\xb1R\xf3"),
     ServiceProbe("oracle-tns", b"\0Z\0\0\x01\0\0\0\x016\x01,\0\0\x08\0\x7f\xff\x7f\x08\0\0\0\x01\0\x20\0:\0\0"),
     ServiceProbe("NSE ssh-hostkey", b"SSH-2.0-Nmap-SSH2-Hostkey"),
     ServiceProbe("NSE ssh-hostkey", b"SSH-1.5-Nmap"),
@@ -75,7 +75,8 @@ _GET_GATE = np.frombuffer(_PLAIN_GET[:_GATE_BYTES], "<u8")[0]
 def candidates(heads: npt.NDArray[np.uint8]) -> Rows:
     """Return the rows of `u1 [n, HEAD_BYTES]` that may be a scanner's payload: few of ordinary traffic."""
     first = np.ascontiguousarray(heads[:, :_GATE_BYTES]).view("<u8")[:, 0]
-    may_be = np.isin(first, _GATE) & ((first != _GET_GATE) | (heads[:, len(_PLAIN_GET)] == 0))
+    gated = _GATE[np.minimum(np.searchsorted(_GATE, first), len(_GATE) - 1)] == first
+    may_be = gated & ((first != _GET_GATE) | (heads[:, len(_PLAIN_GET)] == 0))
     may_be[_rows_with(heads, _SCRIPTS)] = True
     return np.flatnonzero(may_be)
 
