@@ -206,7 +206,7 @@ def _rare_speech(head: npt.NDArray[np.uint8], length: npt.NDArray[np.int32]) -> 
 def _printable(head: npt.NDArray[np.uint8], length: npt.NDArray[np.int32]) -> Bools:
     text = (head - np.uint8(0x20) < 0x5F) | (head - np.uint8(9) < 5)
     text |= np.arange(head.shape[1]) >= length[:, None]
-    return np.asarray(text.all(axis=1) & (length >= 4))
+    return np.asarray(text.all(axis=1) & (length >= 3))
 
 
 _MEMO = _Memo()

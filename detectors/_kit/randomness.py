@@ -19,7 +19,8 @@ _BITS_MIN, _BITS_MAX = 3.4, 4.6
 _PRINTABLE_START, _PRINTABLE_SHARE, _PRINTABLE_RUN = 6, 0.5, 20
 _HIGH_MIN, _HIGH_MAX = 0.25, 0.75
 _SAME_RUN = 4
-_METHODS = (b"GET ", b"PUT ", b"POST", b"HEAD")
+_KNOWN_STARTS = (b"GET ", b"PUT ", b"POST", b"HEAD", b"ZBXD")
+"""Methods of HTTP, and the header of Zabbix before compressed records."""
 
 
 def looks_random(
@@ -58,11 +59,11 @@ def _has_run(holds: Bools, size: int) -> Bools:
 
 
 def _known_start(payload: npt.NDArray[np.uint8]) -> Bools:
-    """Ex5: a TLS record, or a method of HTTP."""
+    """Ex5: a TLS record, a method of HTTP, or another known word."""
     first, second, third = payload[:, 0], payload[:, 1], payload[:, 2]
     known = (first - np.uint8(0x14) < 4) & (second == 3) & (third <= 4)
-    for method in _METHODS:
-        known |= (payload[:, :4] == np.frombuffer(method, np.uint8)).all(axis=1)
+    for start in _KNOWN_STARTS:
+        known |= (payload[:, :4] == np.frombuffer(start, np.uint8)).all(axis=1)
     return np.asarray(known)
 
 
