@@ -9,8 +9,8 @@
     0.2, 0.5 or 3.5 s one leg speaks again within 1, 5, 20 or 80 ms of the other, both ways, at least 4 times
     each and more often than chance explains (binomial odds below 10^-6, divided by all that was tried). Found
     while the session runs, as a rule within 20 s. Short sessions have no rhythm: of them at least 4 that are
-    accepted must each begin and end together with one that is opened, alike in volume. Pairs that share a leg are joined to chains. The same token
-    on two flows without a shared host is a chain whose middle is encrypted.
+    accepted must each begin and end together with one that is opened, alike in volume. Pairs that share a leg
+    are joined to chains. The same token on two flows without a shared host is a chain whose middle is encrypted.
 
 *Blind spots*
     For the rhythm: bulk transfers without pauses, sessions with fewer than 4 pauses, beacons as regular as a

@@ -97,10 +97,9 @@ class SessionPairs:
         known = len(self._old[0])
         ts_ns, row, serial = (np.concatenate(part) for part in zip(self._old, *self._ends, strict=True))
         self._ends, self._used = [], 0
-        talked = tables.flows.serial[row] == serial
-        talked &= (tables.flows.payload_bytes[row] >= _BYTES_MIN).all(axis=1)
-        known = int(np.count_nonzero(talked[:known]))
-        ts_ns, row, serial = ts_ns[talked], row[talked], serial[talked]
+        fits = _may_belong(tables, row, serial)
+        known = int(np.count_nonzero(fits < known))
+        ts_ns, row, serial = ts_ns[fits], row[fits], serial[fits]
         if not len(row):
             return []
         recent = ts_ns >= ts_ns.max() - 2 * END_NS
@@ -182,6 +181,15 @@ def _entered(edges: _Edges, match: Matched, now_ns: int, tables: Tables) -> list
     ]  # fmt: skip
     edges.recent.clear()
     return alive
+
+
+def _may_belong(tables: Tables, row: Rows, serial: I64) -> Rows:
+    """Return the sessions with payload both ways that have a host which accepts and opens sessions."""
+    flows, hosts = tables.flows, tables.hosts
+    client, server = flows.host[row, ORIGINATOR], flows.host[row, RESPONDER]
+    at = np.flatnonzero((hosts.received_flows[client] > 0) | (hosts.sent_flows[server] > 0))
+    talked = (flows.payload_bytes[row[at]] >= _BYTES_MIN).all(axis=1) & (flows.serial[row[at]] == serial[at])
+    return np.asarray(at[talked])
 
 
 def _alike(tables: Tables, one: Rows, other: Rows) -> npt.NDArray[np.bool_]:

@@ -98,8 +98,9 @@ class TriggerLog:
         self._before = np.zeros(0, np.uint32)
         """By lane: connections that the hearer had opened before."""
         self._connections = np.zeros(0, np.uint32)
-        """By host row."""
+        """By host row, connections that it opened since data first went to it."""
         self._host_key: U64 = np.zeros(0, np.uint64)
+        """By host row, the host that is counted."""
 
     @property
     def nbytes(self) -> int:
@@ -152,8 +153,9 @@ class TriggerLog:
         alive = tables.flows.serial[data[1]] == data[3]
         late = int(np.count_nonzero(alive[:late]))
         data = [column[alive] for column in data]
-        opened = [column[self._was_opened(tables, opened)] for column in opened]
         self._cover(tables, [column[late:] for column in data])
+        counted = self._by_hearers(tables, opened)
+        opened = [column[counted] for column in opened]
         found = self._match(tables, data, opened)
         self._count(tables, opened, found)
         if len(data[0]):
@@ -201,11 +203,14 @@ class TriggerLog:
         if len(self._host_key) < hosts:
             self._connections, self._host_key = np.zeros(hosts, np.uint32), np.zeros(hosts, np.uint64)
 
-    @staticmethod
-    def _was_opened(tables: Tables, opened: list[I64]) -> npt.NDArray[np.bool_]:
-        flows = tables.flows
+    def _by_hearers(self, tables: Tables, opened: list[I64]) -> Rows:
+        """Return which connections were seen to be opened by a host that some data goes to."""
+        flows, hosts = tables.flows, tables.hosts
         _, row, serial = opened
-        return np.asarray((flows.serial[row] == serial) & (flows.opened[row] == Opened.SYN))
+        host = flows.host[row, ORIGINATOR]
+        at = np.flatnonzero(self._host_key[host] == hosts.key[host])
+        row, serial = row[at], serial[at]
+        return np.asarray(at[(flows.serial[row] == serial) & (flows.opened[row] == Opened.SYN)])
 
     def _cover(self, tables: Tables, data: list[I64]) -> None:
         """Add up the time that lies shortly after data, by lane, and follow the lanes from now on."""
@@ -258,7 +263,6 @@ class TriggerLog:
 
     def _count(self, tables: Tables, opened: list[I64], found: Triggers) -> None:
         opener = tables.flows.host[opened[1], ORIGINATOR]
-        self._own_hosts(tables, opener)
         np.add.at(self._connections, opener, np.uint32(1))
         lane = found.flow * 2 + 1 - found.side
         window = np.searchsorted(WINDOWS_NS, found.lag_ns)

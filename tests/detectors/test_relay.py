@@ -312,7 +312,7 @@ def _short_sessions(port, backend, lags_ms, sizes=((150, 160), (150, 160))):
         for leg, (src, dst, at) in enumerate(((A, B, port), (B, C, backend))):
             scene = forge.Scene(now_ns=start_ns + leg * int(lag_ms * forge.MS))
             turns = [(side, _noise(number * 9 + leg * 100 + side, size)) for side, size in enumerate(sizes[leg])]
-            isn = (1_000 + leg, 5_000 + number)
+            isn = (1_000 + leg, 5_000 + 100 * leg + number)
             scene.session(src, dst, at, turns, sport=41_000 + number, gap_ns=4 * forge.MS, isn=isn)
             frames += scene.items
     return sorted(frames, key=lambda item: item[0])
