@@ -16,6 +16,8 @@ _RELAY = b"\x01?\x02gs\x03thc\x03org"
 _SITES = (b"\x07gsocket\x02io", b"\x03cdn\x07gsocket\x02io")
 """Where deploy/deploy.sh comes from."""
 _PATTERNS = {len(pattern): pattern for pattern in (_RELAY, *_SITES)}
+_WIDTH = 16
+"""Bytes of a name that are looked at: as many as the longest pattern, rounded up to whole words."""
 _LENGTHS = np.array(sorted(_PATTERNS), np.uint8)
 
 
@@ -39,7 +41,7 @@ def questions(seen: Slice, most: int) -> list[Question]:
     at = np.flatnonzero(fits & ~dns.is_reply)
     if not len(at):
         return []
-    names = byte_rows(seen.packets.raw.data, dns.qname_at[at], dns.qname_len[at], int(_LENGTHS[-1]))
+    names = byte_rows(seen.packets.raw.data, dns.qname_at[at], dns.qname_len[at], _WIDTH)
     upper = (names >= ord("A")) & (names <= ord("Z"))
     names = np.where(upper, names | np.uint8(0x20), names)
     hits = [_hits(names, dns.qname_len[at], pattern) for pattern in _PATTERNS.values()]
