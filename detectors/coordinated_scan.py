@@ -156,6 +156,7 @@ class CoordinatedScan(Detector):
         self._victims = SharedVictims(self._mixer)
         self._idle = IdleWatch(self._mixer)
         self._open: dict[int, Finding] = {}
+        self._refused = 0
 
     def push(self, seen: Slice) -> None:
         """Enter probes, failures, and whose MAC speaks for whom."""
@@ -185,16 +186,20 @@ class CoordinatedScan(Detector):
             if finding.key in self._open or len(self._open) < _OPEN_MAX:
                 self._open[finding.key] = finding
                 findings.append(finding)
+            else:
+                self._refused += 1
         return findings
 
     def gauges(self) -> dict[str, Gauge]:
         """Return the gauges of every table."""
         return {
             "headers": self._decoys.gauge,
+            "groups": self._decoys.group_gauge,
             "victims": self._victims.gauge,
             "knocked": self._idle.gauge,
+            "zombies": self._idle.used,
             "owners": self._owners.gauge,
-            "incidents": Gauge(cap=_OPEN_MAX, used=len(self._open)),
+            "incidents": Gauge(cap=_OPEN_MAX, used=len(self._open), refused=self._refused),
         }
 
     def state_bytes(self) -> int:

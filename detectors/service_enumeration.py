@@ -35,6 +35,8 @@ from detectors._kit.enumeration.discovery import asked_types, is_group, question
 from detectors._kit.enumeration.fan_out import FANNED_OUT, fan_out_account
 from detectors._kit.enumeration.rules import (
     EnumerationTuning,
+    benign_of,
+    counterfactual_of,
     judge,
     observations,
     score_of,
@@ -55,7 +57,7 @@ from detectors._kit.sequential import Clock
 from detectors._kit.tools.book import NAME_SCANNERS, Family
 from detectors._kit.verdict import Standing, standing
 from nettriage.model.addresses import to_text
-from nettriage.model.alert import Attack, BenignCheck
+from nettriage.model.alert import Attack
 from nettriage.model.columns import U64, Mixer
 from nettriage.model.detector import Card, Example, Frames
 from nettriage.model.finding import Endpoint, Finding
@@ -267,10 +269,10 @@ class ServiceEnumeration(IncidentDetector):
             proto=next(iter(source.protocols)),
             ports=ports[:64],
             port_count=len(ports),
-            counterfactual=_counterfactual(source, self.tuning),
+            counterfactual=counterfactual_of(source, self.tuning),
             observations=observations(source, self.tuning),
             tool=tool,
-            benign_checked=_benign(source, who),
+            benign_checked=benign_of(source, who),
             visibility_note=who.visibility_note,
             next_steps=[
                 f"Find out who runs {src}, and look for scans by it: enumeration comes after a scan.",
@@ -303,23 +305,3 @@ class ServiceEnumeration(IncidentDetector):
 
     def _account(self, incident: Incident, who: Standing) -> Account:
         return fan_out_account(incident, who, self.tuning)
-
-
-def _counterfactual(source: Source, tuning: EnumerationTuning) -> str:
-    if "service probes" in source.rules or "stack probes" in source.rules:
-        return "would not alert if the bytes were not those of nmap"
-    if "banners" in source.rules:
-        return f"would not alert below {tuning.banner_services} services in {tuning.window_s:g} s, or if it had spoken"
-    return "would not alert if it had not asked for all service types at once"
-
-
-def _benign(source: Source, who: Standing) -> list[BenignCheck]:
-    declared = (
-        "it is declared: the score is lowered by 25" if who.declared_scanner else "the settings declare no such role"
-    )
-    rows = [("a declared scanner or monitor", declared)]
-    if "link discovery" in source.rules:
-        rows.append(("a desktop that looks for a printer", "that asks for one or two service types, not for all"))
-    if "banners" in source.rules:
-        rows.append(("clients that gave up", f"{counted(len(source.targets), 'service')} greeted, none got an answer"))
-    return [BenignCheck(hypothesis=hypothesis, rejected_because=because) for hypothesis, because in rows]

@@ -69,11 +69,17 @@ class DecoyWatch:
         self._members: U64 = np.zeros((headers, MEMBERS_MAX, 2), np.uint64)
         self._ripe: dict[int, None] = {}
         self.groups: dict[Address, DecoyGroup] = {}
+        self._evicted = 0
 
     @property
     def gauge(self) -> Gauge:
         """How full the table of headers is."""
         return self._table.gauge
+
+    @property
+    def group_gauge(self) -> Gauge:
+        """How many groups are known; the quietest gives way."""
+        return Gauge(cap=_GROUPS_MAX, used=len(self.groups), evicted=self._evicted)
 
     @property
     def nbytes(self) -> int:
@@ -137,6 +143,7 @@ class DecoyWatch:
             if len(self.groups) >= _GROUPS_MAX:
                 quiet = min(self.groups.values(), key=lambda each: (each.last_ns, each.victim))
                 del self.groups[quiet.victim]
+                self._evicted += 1
             known = self.groups[victim] = DecoyGroup(victim, ts_ns, ts_ns, mac)
         known.first_ns, known.last_ns = min(known.first_ns, ts_ns), max(known.last_ns, ts_ns)
         known.mac = known.mac if known.mac == mac else 0

@@ -21,7 +21,7 @@ from nettriage.model.slices import Outcome, Slice
 _TCP = 6
 _KNOCKED = int(TcpFlag.SYN | TcpFlag.ACK)
 _PORTS_KEPT = 1_024
-_VICTIMS_MAX = 64
+_ZOMBIES_MAX = 64
 _IN_NAME_BYTES = 65_536
 _LOST_NS = 1_800 * 1_000_000_000
 
@@ -55,11 +55,17 @@ class IdleWatch:
         self._port: I64 = np.zeros(zombies, np.int64)
         self._in_name: dict[Address, InName] = {}
         self._changed: dict[Address, None] = {}
+        self._refused = 0
 
     @property
     def gauge(self) -> Gauge:
         """How full the table of knocked-at hosts is."""
         return self._table.gauge
+
+    @property
+    def used(self) -> Gauge:
+        """How many zombies in use are watched; no more are taken while it is full."""
+        return Gauge(cap=_ZOMBIES_MAX, used=len(self._in_name), refused=self._refused)
 
     @property
     def nbytes(self) -> int:
@@ -120,7 +126,8 @@ class IdleWatch:
         zombie, ts_ns = (int(probes.src_hi[at]), int(probes.src_lo[at])), int(probes.ts_ns[at])
         used = self._in_name.get(zombie)
         if used is None:
-            if len(self._in_name) >= _VICTIMS_MAX:
+            if len(self._in_name) >= _ZOMBIES_MAX:
+                self._refused += 1
                 return
             prober = int(self._prober[row, 0]), int(self._prober[row, 1])
             used = self._in_name[zombie] = InName(zombie, prober, int(self._port[row]), 0, ts_ns, ts_ns)

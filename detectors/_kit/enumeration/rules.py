@@ -11,7 +11,7 @@ from detectors._kit.enumeration.service_probes import NOT_TELLING
 from detectors._kit.enumeration.signs import Sign, SignKind, Source
 from detectors._kit.reasons import counted, listed
 from detectors._kit.verdict import Standing, score
-from nettriage.model.alert import Observation, Tool
+from nettriage.model.alert import BenignCheck, Observation, Tool
 from nettriage.model.safetext import safe
 from nettriage.model.tuning import Tuning, knob
 
@@ -207,3 +207,25 @@ def observations(source: Source, tuning: EnumerationTuning) -> list[Observation]
 
 def _is_telling(source: Source) -> bool:
     return any(sign.detail not in NOT_TELLING for sign in source.signs.get(SignKind.PROBE, ()))
+
+
+def counterfactual_of(source: Source, tuning: EnumerationTuning) -> str:
+    """Return what would have to be different for no alert."""
+    if "service probes" in source.rules or "stack probes" in source.rules:
+        return "would not alert if the bytes were not those of nmap"
+    if "banners" in source.rules:
+        return f"would not alert below {tuning.banner_services} services in {tuning.window_s:g} s, or if it had spoken"
+    return "would not alert if it had not asked for all service types at once"
+
+
+def benign_of(source: Source, who: Standing) -> list[BenignCheck]:
+    """Return the harmless explanations that were tried."""
+    declared = (
+        "it is declared: the score is lowered by 25" if who.declared_scanner else "the settings declare no such role"
+    )
+    rows = [("a declared scanner or monitor", declared)]
+    if "link discovery" in source.rules:
+        rows.append(("a desktop that looks for a printer", "that asks for one or two service types, not for all"))
+    if "banners" in source.rules:
+        rows.append(("clients that gave up", f"{counted(len(source.targets), 'service')} greeted, none got an answer"))
+    return [BenignCheck(hypothesis=hypothesis, rejected_because=because) for hypothesis, because in rows]
