@@ -36,14 +36,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from detectors._kit import forge
-from detectors._kit.declared import allowed_path, declared_role
-from detectors._kit.echo_table import Echo, EchoTable, Likeness
+from detectors._kit.echo_table import Echo, EchoTable
 from detectors._kit.lag_watch import LagWatch
-from detectors._kit.legs import neighbours, volumes
+from detectors._kit.legs import volumes
 from detectors._kit.meeting import Candidate
 from detectors._kit.relay_book import RelayAccount, RelayBook
+from detectors._kit.relay_facts import note_news, relay_facts
 from detectors._kit.relay_finding import Hops, finding
-from detectors._kit.relay_role import RelayFacts, Role, judge
+from detectors._kit.relay_role import judge
 from detectors._kit.restate import worth_saying
 from detectors._kit.session_pairs import SessionPairs
 from detectors._kit.twin_check import Pair, Proof, pair_at, shared_host, token_pair
@@ -56,7 +56,7 @@ from nettriage.model.finding import Finding
 from nettriage.model.health import Gauge
 from nettriage.model.site import Site
 from nettriage.model.slices import Slice
-from nettriage.model.tables import RESPONDER, Tables
+from nettriage.model.tables import Tables
 from nettriage.model.tuning import Tuning, knob
 
 _S = 1_000_000_000
@@ -231,6 +231,7 @@ class Relay(Detector):
                 del self._pending[key]
 
     def _enter(self, pair: Pair, tables: Tables) -> None:
+        note_news(self._book.relay_of(pair), pair, self.site)
         relay = self._book.enter(pair)
         relay.readable += _is_readable(pair, self._finder, tables)
         handshake = self._finder.skips.get(pair.inner.serial)
@@ -259,7 +260,7 @@ class Relay(Detector):
         relay.changed, relay.said_bytes = False, volume
         if relay.said or not joined:
             hops = self._hops(relay)
-            role = self._role(relay, hops)
+            role = judge(relay_facts(relay, hops, self.site, self._limits.service_clients))
             said.append(finding(relay, role, hops, self._lags, tables, joined=joined, closed=closed or joined))
             relay.said, relay.said_ns = not joined, now_ns
         if closed:
@@ -272,41 +273,6 @@ class Relay(Detector):
         chains = [self._book.chain(pair) for pair in relay.pairs]
         longest = max(len(chain) for chain in chains)
         return Hops(tuple(next(chain for chain in reversed(chains) if len(chain) == longest)))
-
-    def _role(self, relay: RelayAccount, hops: Hops) -> Role:
-        addr, home, path = relay.end.addr, self.site.home, [end.addr for end in hops.via]
-        backends = list(relay.backends)
-        target = hops.via[-1]
-        last_outside = int(target.addr not in home)
-        return judge(
-            RelayFacts(
-                declared=declared_role(self.site, addr) or allowed_path(self.site, path), home=addr in home,
-                clients=len(relay.clients),
-                neighbour_clients=sum(neighbours(client, addr) for client in relay.clients),
-                outside_clients=sum(client not in home for client in relay.clients), backends=len(backends),
-                outside_backends=max(sum(backend not in home for backend, _ in backends), last_outside),
-                front_port=relay.end.port or 0, back_ports=frozenset(port for _, port in backends),
-                readable=relay.readable == relay.count, proxied=relay.proxied,
-                many_clients=self._limits.service_clients, hops=len(hops.pairs),
-                hidden=any(pair.hidden for pair in hops.pairs), only_volume=set(relay.proofs) == {Proof.VOLUME},
-                rhythm=_rhythm(relay),
-                same_service=any(_same_service(pair) for pair in hops.pairs),
-                outside_ends=sum(end.addr not in home for end in (hops.via[0], target)),
-            )
-        )  # fmt: skip
-
-
-def _rhythm(relay: RelayAccount) -> Likeness | None:
-    """Return how the volumes compare where time alone shows the relay, None where content or exact volume does."""
-    if not set(relay.proofs) <= {Proof.ECHO, Proof.SESSIONS}:
-        return None
-    return relay.echo.likeness if relay.echo else Likeness.REFRAMED
-
-
-def _same_service(pair: Pair) -> bool:
-    """Whether both legs were accepted on one port of the relay: two clients of one service."""
-    ends = (pair.inner.ends[pair.inner_side], pair.outer.ends[pair.outer_side])
-    return pair.inner_side == pair.outer_side == RESPONDER and ends[0].port == ends[1].port
 
 
 def _freshen(relay: RelayAccount, tables: Tables) -> int:

@@ -42,6 +42,9 @@ class RelayAccount:
     equal_bytes: int = 0
     echo: Echo | None = None
     """The odds of the latest pair that was proved by its rhythm."""
+    news: str = ""
+    """The latest backend or class of clients that the relay never had before."""
+    news_ns: int = 0
     overflow: int = 0
     changed: bool = True
     said: bool = False

@@ -18,7 +18,7 @@ _TIER_PORTS = frozenset({389, 636, 1433, 1521, 3306, 5432, 5672, 6379, 8009, 904
 _FILE_PORTS = frozenset({139, 445, 2049})
 _MAIL_PORTS = frozenset({25, 465, 587})
 _WEB_LIKE = frozenset({80, 443, 3000, 5000, 8443, 8888, 9443, *range(8000, 8100)})
-DECLARED_SCORE, OUTSIDE_SCORE, ROLE_SCORE = 12.0, 22.0, 30.0
+DECLARED_SCORE, OUTSIDE_SCORE, ROLE_SCORE, NEWS_SCORE = 12.0, 22.0, 30.0, 46.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,8 @@ class RelayFacts:
     """Whether both legs were accepted on one port."""
     outside_ends: int = 0
     """How many of the two ends of the path lie outside."""
+    news: str = ""
+    """What the relay never did before, although it is settled; empty where nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,9 @@ def judge(facts: RelayFacts) -> Role:
     if not facts.home:
         return Role(OUTSIDE_SCORE, "relay outside of the home network", ())
     role = _seen_role(facts)
+    if role and facts.news:
+        because = f"it looks like a {role}, but did not have this before: {facts.news}"
+        return Role(NEWS_SCORE, facts.news, (BenignCheck(hypothesis="service by design", rejected_because=because),))
     if role:
         because = f"not excluded: {role}; the score is lowered, the relay stays shown"
         return Role(ROLE_SCORE, role, (BenignCheck(hypothesis="service by design", rejected_because=because),))

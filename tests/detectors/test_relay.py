@@ -344,3 +344,24 @@ def test_web_requests_with_a_database_session_each_are_a_tier():
 
     assert alert.severity == "low"
     assert "application tier" in alert.reason
+
+
+@pytest.mark.parametrize(("last", "severity"), [("10.0.2.31", "low"), ("10.0.2.99", "medium")])
+def test_a_new_backend_raises_a_settled_relay_again(last, severity):
+    """A reverse proxy that served for a quarter of an hour and now reaches another host is no habit any more."""
+    frames = []
+    for number in range(30):
+        backend = last if number == 29 else "10.0.2.31"
+        turns = (
+            (0, b"GET /" + _noise(number, 90).hex().encode()),
+            (1, b"HTTP/1.1 200 OK " + _noise(900 + number, 200)),
+        )
+        for leg, (src, dst, port) in enumerate(((A, B, 80), (B, backend, 8080))):
+            scene = forge.Scene(now_ns=forge.START_NS + number * 30 * forge.S + leg * 2 * forge.MS)
+            isn = (1_000 + leg, 5_000 + leg)
+            scene.session(src, dst, port, turns, sport=41_000 + number, gap_ns=5 * forge.MS, isn=isn)
+            frames += scene.items
+    (alert,) = run_frames(sorted(frames, key=lambda item: item[0]), detector("relay")).of("relay")
+
+    assert alert.severity == severity
+    assert ("new backend 10.0.2.99" in alert.reason) is (severity == "medium")
