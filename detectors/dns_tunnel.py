@@ -152,7 +152,7 @@ class DnsTunnel(Detector):
 
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
         """Judge the groups that were touched."""
-        view = self._groups.drain(now_ns)
+        view = self._groups.drain(now_ns, _TOOL_SHARE * self._limits.volume)
         if len(view.rows):
             self._groups.watched[view.rows] = view.sub_bytes >= _WATCH_SHARE * self._limits.volume
             for at in np.flatnonzero(view.sub_bytes >= _TOOL_SHARE * self._limits.volume):

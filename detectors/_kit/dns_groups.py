@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from nettriage.model.keytable import KeyTable
 from nettriage.model.slices import Slice
 
 from .byte_rows import U8, byte_rows
+from .dns_gate import DnsGate
 from .dns_names import NULL, PRIVATE, TUNNEL_TYPES
 from .fold import Fold
 
@@ -29,6 +30,8 @@ _TLD_MAX, _DOMAIN_MAX = 18, 48
 """A longer last label, or a longer registered domain, is no domain but data."""
 NO_DOMAIN = 0xD0
 """Stands for the domain of names that end in no plausible top level."""
+_TUNNEL_TYPE = np.zeros(0x10000, np.bool_)
+_TUNNEL_TYPE[list(TUNNEL_TYPES)] = True
 _UNIQUE, _SUB_BYTES, _QUERIES, _TYPED, _NULLS = range(5)
 
 
@@ -50,6 +53,10 @@ class Questions:
     domain: U64
     """`u8 [n]`, hash of the registered domain, or `NO_DOMAIN`."""
     name: U64
+
+    def rows(self, chosen: npt.NDArray[np.bool_]) -> Questions:
+        """Return some of the questions."""
+        return Questions(*(getattr(self, item.name)[chosen] for item in fields(self)))
 
 
 @dataclass(slots=True)
@@ -109,6 +116,7 @@ class DnsGroups:
     def __init__(self, groups: int, names: int, fold: Fold) -> None:
         """Make empty tables."""
         self._fold = fold
+        self._gate = DnsGate(8 * groups)
         self._table = KeyTable("DNS groups", groups)
         self._names = KeyTable("DNS names", names)
         self._name_ns: I64 = np.zeros(names, np.int64)
@@ -116,6 +124,8 @@ class DnsGroups:
         self._longest: npt.NDArray[np.uint8] = np.zeros((groups, BUCKETS), np.uint8)
         self._bucket: I64 = np.zeros((groups, BUCKETS), np.int64)
         self._total: I64 = np.zeros(groups, np.int64)
+        self._life_bytes: I64 = np.zeros(groups, np.int64)
+        """Sub-name bytes of all questions since the group was made."""
         self._samples: U8 = np.zeros((groups, _NAMES_FIRST + _NAMES_LATEST, NAME_WIDTH), np.uint8)
         self._domain_text: U8 = np.zeros((groups, DOMAIN_WIDTH), np.uint8)
         self._ends: U64 = np.zeros((groups, 2, 2), np.uint64)
@@ -141,11 +151,15 @@ class DnsGroups:
     def nbytes(self) -> int:
         """Memory of the tables, in bytes."""
         arrays = (
-            self._name_ns, self._counts, self._longest, self._bucket, self._total, self._samples, self._domain_text,
-            self._ends, self._touched, self.watched, self.domain, self.client_key, self.resolver_key, self.first_ns,
-            self.last_ns,
+            self._name_ns, self._counts, self._longest, self._bucket, self._total, self._life_bytes, self._samples,
+            self._domain_text, self._ends, self._touched, self.watched, self.domain, self.client_key,
+            self.resolver_key, self.first_ns, self.last_ns,
         )  # fmt: skip
-        return sum(array.nbytes for array in arrays) + 24 * (self._table.capacity + self._names.capacity)
+        return (
+            self._gate.nbytes
+            + sum(array.nbytes for array in arrays)
+            + 24 * (self._table.capacity + self._names.capacity)
+        )
 
     def ends(self, row: int) -> tuple[Address, Address]:
         """Return the addresses of the client and of the resolver that it asked last."""
@@ -162,7 +176,14 @@ class DnsGroups:
 
     def add(self, asked: Questions, seen: Slice) -> None:
         """Count the questions of one slice."""
-        rows = self._rows(asked, seen)
+        hosts = seen.tables.hosts
+        apart = np.where(asked.domain == NO_DOMAIN, hosts.key[asked.resolver], 0)
+        keys = self._fold.columns(hosts.key[asked.client], asked.domain, apart)
+        through = self._gate.passes(keys, asked.ts_ns, _TUNNEL_TYPE[asked.qtype])
+        if not through.any():
+            return
+        asked, keys = asked.rows(through), keys[through]
+        rows = self._rows(asked, keys, seen)
         kept = np.flatnonzero(rows >= 0)
         rows = rows[kept]
         fresh = self._fresh(asked, rows, kept)
@@ -170,11 +191,11 @@ class DnsGroups:
         self._sample(asked, rows[fresh], kept[fresh], seen)
         self._touched[rows] = True
 
-    def drain(self, now_ns: int) -> GroupView:
-        """Return the groups touched since the last call."""
+    def drain(self, now_ns: int, min_bytes: float) -> GroupView:
+        """Return the groups touched since the last call that ever asked for so many bytes of sub-names."""
         rows = np.flatnonzero(self._touched)
         self._touched[rows] = False
-        return self.view(rows, now_ns)
+        return self.view(rows[self._life_bytes[rows] >= min_bytes], now_ns)
 
     def view(self, rows: Rows, now_ns: int) -> GroupView:
         """Return the counters of `rows` over the window that ends now."""
@@ -186,15 +207,15 @@ class DnsGroups:
             counts[:, _NULLS] / queries, np.where(live, self._longest[rows], 0).max(axis=1, initial=0).astype(np.int64),
         )  # fmt: skip
 
-    def _rows(self, asked: Questions, seen: Slice) -> Rows:
+    def _rows(self, asked: Questions, keys: U64, seen: Slice) -> Rows:
         """Return the row of each question's group, made where it is new."""
         hosts = seen.tables.hosts
         client, resolver = hosts.key[asked.client], hosts.key[asked.resolver]
-        apart = np.where(asked.domain == NO_DOMAIN, resolver, 0)
-        found = self._table.locate(self._fold.columns(client, asked.domain, apart), asked.ts_ns)
+        found = self._table.locate(keys, asked.ts_ns)
         fresh, first = found.new_rows, found.new_first
-        for array in (self._counts, self._longest, self._bucket, self._total, self._samples, self.watched):
-            array[fresh] = 0
+        for array in (self._bucket, self._total, self._life_bytes, self.watched):
+            array[fresh] = 0  # counters of a bucket are emptied when it begins
+        self._samples[fresh, :, 0] = 0
         self.first_ns[fresh] = asked.ts_ns[first]
         self.domain[fresh], self.client_key[fresh] = asked.domain[first], client[first]
         domain_length = asked.at[first] + asked.length[first] - asked.domain_at[first]
@@ -225,8 +246,9 @@ class DnsGroups:
         counts[fresh, _UNIQUE] = 1
         counts[fresh, _SUB_BYTES] = asked.sub_bytes[kept[fresh]]
         counts[:, _QUERIES] = 1
+        np.add.at(self._life_bytes, rows, asked.sub_bytes[kept])
         qtype = asked.qtype[kept]
-        counts[:, _TYPED] = np.isin(qtype, TUNNEL_TYPES)
+        counts[:, _TYPED] = _TUNNEL_TYPE[qtype]
         counts[:, _NULLS] = (qtype == NULL) | (qtype == PRIVATE)
         buckets = asked.ts_ns[kept] // BUCKET_NS
         for bucket in np.unique(buckets):  # a slice spans one bucket, seldom two

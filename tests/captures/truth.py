@@ -33,6 +33,8 @@ KINDS: tuple[tuple[str, frozenset[str]], ...] = (
     ("relay.interactive", frozenset({"relay"})),
     ("tunnel.dns", frozenset({"dns-tunnel"})),
     ("tunnel.icmp", frozenset({"icmp-tunnel"})),
+    ("tunnel.wireguard", frozenset({"encapsulation"})),
+    ("relay.beacon", frozenset({"beacon", "relay"})),
 )
 """Kinds that answer a category of the truth files, by prefix; a category without kinds needs one not built yet."""
 SERVED_BY_VIA = ("proxy.", "relay.")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 
 from detectors._kit import forge
+from detectors._kit.dns_gate import DnsGate
 from nettriage.model.alert import Alert
 from nettriage.model.site import Site
 from tests.detectors.driver import SITE, detector, run_frames
@@ -113,3 +115,14 @@ def test_a_declared_domain_is_informational():
     (alert,) = _alerts(_data(), 16, site=site)
 
     assert alert.severity == "info"
+
+
+def test_the_gate_lets_the_third_question_through_however_the_traffic_is_cut():
+    """Two questions a minute of one client below one domain are let go, the third passes, a tunnel's type at once."""
+    key, ts_ns = np.full(6, 77, np.uint64), np.arange(6) * 1_000_000_000
+    ts_ns[5] = 120_000_000_000
+    typed = np.array([False, True, False, False, False, False])
+    whole, cut = DnsGate(1_024), DnsGate(1_024)
+    one_by_one = [bool(cut.passes(key[at : at + 1], ts_ns[at : at + 1], typed[at : at + 1])[0]) for at in range(6)]
+
+    assert one_by_one == whole.passes(key, ts_ns, typed).tolist() == [False, True, True, True, True, False]
