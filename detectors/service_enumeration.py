@@ -29,20 +29,10 @@ from typing import ClassVar
 import numpy as np
 
 from detectors._kit import forge
-from detectors._kit.enumeration import discovery, os_probes
+from detectors._kit.enumeration import discovery, os_probes, rules
 from detectors._kit.enumeration.banners import banner_sessions
 from detectors._kit.enumeration.discovery import asked_types, is_group, questions_on_link
 from detectors._kit.enumeration.fan_out import FANNED_OUT, fan_out_account
-from detectors._kit.enumeration.rules import (
-    EnumerationTuning,
-    benign_of,
-    counterfactual_of,
-    judge,
-    observations,
-    score_of,
-    sentences,
-    tool_of_signs,
-)
 from detectors._kit.enumeration.service_probes import HEAD_BYTES, candidates, probe_in
 from detectors._kit.enumeration.signs import PerSecond, Sign, SignBook, SignKind, Source
 from detectors._kit.incident_detector import FINDINGS_A_TICK, OBJECTS_LISTED, Account, IncidentDetector
@@ -139,8 +129,8 @@ class ServiceEnumeration(IncidentDetector):
         references=("nmap-service-probes, osscan2.cc", "RFC 6762", "RFC 6763", "WS-Discovery 1.1", "UPnP 2.0, SSDP"),
         counts="signs",
     )
-    tuning_type: ClassVar[type[Tuning]] = EnumerationTuning
-    tuning: EnumerationTuning
+    tuning_type: ClassVar[type[Tuning]] = rules.EnumerationTuning
+    tuning: rules.EnumerationTuning
     tools: ClassVar[Family | None] = NAME_SCANNERS
     reads: ClassVar[frozenset[str]] = (
         NAME_SCANNERS.reads | os_probes.READS | discovery.READS
@@ -185,7 +175,7 @@ class ServiceEnumeration(IncidentDetector):
         ]
         for source in self._book.changed():
             source.changed = False
-            judge(source, self.tuning)
+            rules.judge(source, self.tuning)
             if source.rules:
                 source.finding = self._finding_of(source, tables)
                 findings.append(source.finding)
@@ -253,26 +243,26 @@ class ServiceEnumeration(IncidentDetector):
         hosts = list(dict.fromkeys(dst for dst, _ in targets))
         ports = list(dict.fromkeys(port for _, port in targets if port))
         who = standing(source.addr, hosts[0], self.site, tables)
-        src, tool = to_text(*source.addr), tool_of_signs(source)
+        src, tool = to_text(*source.addr), rules.tool_of_signs(source)
         return Finding(
             key=int(self._identity(np.array([hash(source.key) & 0xFFFFFFFFFFFFFFFF], np.uint64))[0]),
             subject=Endpoint(source.addr),
-            score=score_of(source, who),
+            score=rules.score_of(source, who),
             confidence=0.95 if tool else 0.75,
             first_ns=source.first_ns,
             last_ns=source.last_ns,
             count=source.count,
             title=title(f"Service enumeration: {', '.join(source.rules)}"),
-            reason=f"{src} {sentences(source)}.",
+            reason=f"{src} {rules.sentences(source)}.",
             objects=[Endpoint(addr) for addr in hosts[:OBJECTS_LISTED]],
             object_count=len(hosts),
             proto=next(iter(source.protocols)),
             ports=ports[:64],
             port_count=len(ports),
-            counterfactual=counterfactual_of(source, self.tuning),
-            observations=observations(source, self.tuning),
+            counterfactual=rules.counterfactual_of(source, self.tuning),
+            observations=rules.observations(source, self.tuning),
             tool=tool,
-            benign_checked=benign_of(source, who),
+            benign_checked=rules.benign_of(source, who),
             visibility_note=who.visibility_note,
             next_steps=[
                 f"Find out who runs {src}, and look for scans by it: enumeration comes after a scan.",

@@ -72,6 +72,10 @@ def _observation(name: str, value: float, unit: str, threshold: float, window_s:
     )
 
 
+def _tried(hypothesis: str, because: str) -> list[BenignCheck]:
+    return [BenignCheck(hypothesis=hypothesis, rejected_because=because)]
+
+
 def decoy_finding(
     key: int, group: DecoyGroup, real: Address | None, limits: Limits, site: Site, tables: Tables
 ) -> Finding:
@@ -79,18 +83,7 @@ def decoy_finding(
     subject = real or next(iter(group.members))
     others = [member for member in group.members if member != subject]
     who, victim = standing(subject, group.victim, site, tables), to_text(*group.victim)
-    span = group.last_ns - group.first_ns
     names = listed(to_text(*member) for member in others)
-    reason = (
-        f"{counted(group.times, 'probe')} of {counted(len(group.ports), 'port')} reached {victim} from "
-        f"{len(group.members)} addresses each, with equal ports, sequence number and IP id, within {duration(span)}. "
-    )
-    reason += (
-        f"{to_text(*real)} is the real source, whose MAC {mac_text(group.mac)} sent them all; decoys: {names}."
-        if real
-        else f"Which of {to_text(*subject)}, {names} is real cannot be told: "
-        + (f"none or several speak with the MAC {mac_text(group.mac)}." if group.mac else "they came by several MACs.")
-    )
     evidence = f"{group.times:,} probes with equal sport, seq and ip.id from {len(group.members)} sources"
     return Finding(
         key=key,
@@ -101,7 +94,7 @@ def decoy_finding(
         last_ns=group.last_ns,
         count=group.times,
         title=title(f"Scan with {counted(len(others), 'decoy')}: {counted(len(group.ports), 'port')} of {victim}"),
-        reason=reason,
+        reason=_decoy_reason(group, real, names),
         objects=[Endpoint(group.victim)],
         object_count=1,
         proto=_TCP,
@@ -113,18 +106,28 @@ def decoy_finding(
             _observation("addresses", len(group.members), "addresses", limits.decoy_sources, 0.05, 0.4),
         ],
         tool=Tool(name=safe("nmap (decoys)"), confidence=0.97, evidence=safe(evidence)),
-        benign_checked=[
-            BenignCheck(
-                hypothesis="one packet that the mirror delivered several times",
-                rejected_because="source address and TTL differ, all else is equal",
-            )
-        ],
+        benign_checked=_tried(
+            "one packet that the mirror delivered several times", "source address and TTL differ, all else is equal"
+        ),
         visibility_note=who.visibility_note,
         next_steps=[
             f"Act on {to_text(*subject)}." if real else f"Follow the MAC {mac_text(group.mac)} to its switch port.",
             f"Leave {names} alone: decoys are bystanders." if real else "Treat none of the addresses as guilty yet.",
         ],
     )
+
+
+def _decoy_reason(group: DecoyGroup, real: Address | None, names: str) -> str:
+    said = (
+        f"{counted(group.times, 'probe')} of {counted(len(group.ports), 'port')} reached {to_text(*group.victim)} from "
+        f"{len(group.members)} addresses each, with equal ports, sequence number and IP id, within "
+        f"{duration(group.last_ns - group.first_ns)}. "
+    )
+    if real:
+        mac = mac_text(group.mac)
+        return f"{said}{to_text(*real)} is the real source, whose MAC {mac} sent them all; decoys: {names}."
+    why = f"none or several speak with the MAC {mac_text(group.mac)}" if group.mac else "they came by several MACs"
+    return f"{said}Which of {to_text(*next(iter(group.members)))}, {names} is real cannot be told: {why}."
 
 
 def shared_finding(key: int, shared: SharedScan, lead: Address, limits: Limits, site: Site, tables: Tables) -> Finding:
@@ -156,24 +159,10 @@ def shared_finding(key: int, shared: SharedScan, lead: Address, limits: Limits, 
             f"would not alert below {limits.sharing_sources} sources with {limits.ports_each} failing ports each, "
             f"or if they had tried the same ports"
         ),
-        observations=[
-            _observation(
-                "sources", len(parts), "sources", limits.sharing_sources, limits.sharing_window_s, 0.4
-            ),
-            _observation(
-                "failing ports of the least", min(map(len, shared.ports.values())), "ports", limits.ports_each,
-                limits.sharing_window_s, 0.3,
-            ),
-            _observation(
-                "tries that repeat others'", shared.overlap, "share", limits.overlap, limits.sharing_window_s, 0.3
-            ),
-        ],
-        benign_checked=[
-            BenignCheck(
-                hypothesis="clients of one dead server",
-                rejected_because=f"they would fail at the same ports; here {shared.overlap:.0%} were tried twice",
-            )
-        ],
+        observations=_shared_observations(shared, limits),
+        benign_checked=_tried(
+            "clients of one dead server", f"they would fail at the same ports; {shared.overlap:.0%} were tried twice"
+        ),
         visibility_note=who.visibility_note,
         next_steps=[
             f"Find out what {listed(to_text(*source) for source, _ in parts)} have in common: one user, one loader.",
@@ -182,11 +171,27 @@ def shared_finding(key: int, shared: SharedScan, lead: Address, limits: Limits, 
     )  # fmt: skip
 
 
+def _shared_observations(shared: SharedScan, limits: Limits) -> list[Observation]:
+    return [
+        _observation("sources", len(shared.ports), "sources", limits.sharing_sources, limits.sharing_window_s, 0.4),
+        _observation(
+            "failing ports of the least",
+            min(map(len, shared.ports.values())),
+            "ports",
+            limits.ports_each,
+            limits.sharing_window_s,
+            0.3,
+        ),
+        _observation(
+            "tries that repeat others'", shared.overlap, "share", limits.overlap, limits.sharing_window_s, 0.3
+        ),
+    ]
+
+
 def idle_finding(key: int, used: InName, limits: Limits, site: Site, tables: Tables) -> Finding:
     """Return the finding of an idle scan; its subject is who knocks at the zombie, which stands in `via`."""
     hosts = list(dict.fromkeys(host for host, _ in used.targets))
-    ports = list(dict.fromkeys(port for _, port in used.targets))
-    who = standing(used.prober, hosts[0], site, tables)
+    ports, who = list(dict.fromkeys(port for _, port in used.targets)), standing(used.prober, hosts[0], site, tables)
     prober, zombie = to_text(*used.prober), to_text(*used.zombie)
     return Finding(
         key=key,
@@ -197,11 +202,7 @@ def idle_finding(key: int, used: InName, limits: Limits, site: Site, tables: Tab
         last_ns=used.last_ns,
         count=len(used.targets),
         title=title(f"Idle scan over {zombie}: {counted(len(used.targets), 'service')}"),
-        reason=(
-            f"{prober} sent {counted(used.knocks, 'unasked SYN/ACK')} to port {used.port} of {zombie}, and under its "
-            f"MAC {counted(len(used.targets), 'probe')} from that port left in the name of {zombie} to "
-            f"{listed(to_text(*host) for host in hosts)}, ports {port_ranges(ports)}."
-        ),
+        reason=_idle_reason(used),
         objects=[Endpoint(host) for host in hosts[:_OBJECTS_LISTED]],
         object_count=len(hosts),
         via=[Endpoint(used.zombie, used.port)],
@@ -218,15 +219,23 @@ def idle_finding(key: int, used: InName, limits: Limits, site: Site, tables: Tab
             confidence=0.9,
             evidence=safe(f"unasked SYN/ACKs to {zombie}:{used.port}, SYNs from there under the MAC of {prober}"),
         ),
-        benign_checked=[
-            BenignCheck(
-                hypothesis="backscatter of an attack on somebody else",
-                rejected_because="whose answers come unasked does not send under the receiver's address",
-            )
-        ],
+        benign_checked=_tried(
+            "backscatter of an attack on somebody else",
+            "whose answers come unasked does not send under the receiver's address",
+        ),
         visibility_note=who.visibility_note,
         next_steps=[
             f"Act on {prober}; {zombie} is a bystander that was chosen for its predictable IP ids.",
             f"Check what {listed(to_text(*host) for host in hosts)} allows {zombie} to reach: that is what was asked.",
         ],
+    )
+
+
+def _idle_reason(used: InName) -> str:
+    prober, zombie = to_text(*used.prober), to_text(*used.zombie)
+    hosts, ports = dict.fromkeys(host for host, _ in used.targets), {port for _, port in used.targets}
+    return (
+        f"{prober} sent {counted(used.knocks, 'unasked SYN/ACK')} to port {used.port} of {zombie}, and under its "
+        f"MAC {counted(len(used.targets), 'probe')} from that port left in the name of {zombie} to "
+        f"{listed(to_text(*host) for host in hosts)}, ports {port_ranges(ports)}."
     )
