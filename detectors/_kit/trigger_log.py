@@ -64,13 +64,12 @@ class _Columns:
         self.used += len(columns[0])
 
     def drain(self) -> list[I64]:
-        """Return the columns ordered by the first, which is a time."""
+        """Return the columns, as they came."""
         columns = [np.concatenate(column).astype(np.int64) for column in zip(*self._parts, strict=True)]
         self._parts, self.used = [], 0
         if not columns:
             return [np.zeros(0, np.int64) for _ in self._names]
-        order = np.argsort(columns[0], kind="stable")
-        return [column[order] for column in columns]
+        return columns
 
 
 class TriggerLog:
@@ -83,7 +82,7 @@ class TriggerLog:
     def __init__(self) -> None:
         """Follow nothing yet."""
         self._data = _Columns("ts_ns flow side serial")
-        self._opened = _Columns("ts_ns flow serial")
+        self._opened = _Columns("flow serial")
         self._late: list[I64] = self._data.drain()
         """Data of the last look that may precede a connection of the next one."""
         self._followed: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
@@ -124,8 +123,7 @@ class TriggerLog:
         flows = seen.tables.flows
         fresh = seen.new_flows
         if len(fresh):
-            fresh = fresh[flows.proto[fresh] == _TCP]
-            self._opened.put(flows.first_ns[fresh], fresh, flows.serial[fresh])
+            self._opened.put(fresh, flows.serial[fresh])
         resumes = seen.resumes
         if len(resumes):
             at = np.flatnonzero((resumes.idle_ns >= _IDLE_NS) & (flows.proto[resumes.flow] == _TCP))
@@ -147,15 +145,15 @@ class TriggerLog:
     def drain(self, tables: Tables) -> Triggers:
         """Return the connections since the last look that followed data, the nearest data first."""
         self._grow(tables)
-        data, opened = self._data.drain(), self._opened.drain()
+        data, opened = _in_time(self._data.drain()), self._opened.drain()
         late = len(self._late[0])
         data = [np.concatenate(pair) for pair in zip(self._late, data, strict=True)]
         alive = tables.flows.serial[data[1]] == data[3]
         late = int(np.count_nonzero(alive[:late]))
         data = [column[alive] for column in data]
         self._cover(tables, [column[late:] for column in data])
-        counted = self._by_hearers(tables, opened)
-        opened = [column[counted] for column in opened]
+        row, serial = self._by_hearers(tables, *opened)
+        opened = _in_time([tables.flows.first_ns[row], row, serial])
         found = self._match(tables, data, opened)
         self._count(tables, opened, found)
         if len(data[0]):
@@ -203,14 +201,14 @@ class TriggerLog:
         if len(self._host_key) < hosts:
             self._connections, self._host_key = np.zeros(hosts, np.uint32), np.zeros(hosts, np.uint64)
 
-    def _by_hearers(self, tables: Tables, opened: list[I64]) -> Rows:
-        """Return which connections were seen to be opened by a host that some data goes to."""
+    def _by_hearers(self, tables: Tables, row: I64, serial: I64) -> tuple[I64, I64]:
+        """Return which connections were seen to be opened by a host that some data goes to: rows and serials."""
         flows, hosts = tables.flows, tables.hosts
-        _, row, serial = opened
         host = flows.host[row, ORIGINATOR]
         at = np.flatnonzero(self._host_key[host] == hosts.key[host])
         row, serial = row[at], serial[at]
-        return np.asarray(at[(flows.serial[row] == serial) & (flows.opened[row] == Opened.SYN)])
+        fits = (flows.serial[row] == serial) & (flows.opened[row] == Opened.SYN) & (flows.proto[row] == _TCP)
+        return row[fits], serial[fits]
 
     def _cover(self, tables: Tables, data: list[I64]) -> None:
         """Add up the time that lies shortly after data, by lane, and follow the lanes from now on."""
@@ -268,3 +266,9 @@ class TriggerLog:
         window = np.searchsorted(WINDOWS_NS, found.lag_ns)
         for column in range(len(WINDOWS_NS)):
             np.add.at(self._hits[:, column], lane[(window == column) & found.counts], np.uint32(1))
+
+
+def _in_time(columns: list[I64]) -> list[I64]:
+    """Return columns in order of the first, which is a time."""
+    order = np.argsort(columns[0], kind="stable")
+    return [column[order] for column in columns]
