@@ -7,7 +7,8 @@
 
 *Blind spots*
     One port on many hosts is wide in hosts but not in ports (see horizontal-scan). A contact counts once, so
-    a source that repeats itself fades from the window. Counts above 16 a step are estimates, 13 % off.
+    a source that repeats itself fades from the window. Counts above 16 a step are estimates, 13 %
+    off, and are called so.
 
 *Common benign causes*
     Every busy host: browsers, mail servers, domain controllers, monitors. That is why the score stays at
@@ -35,19 +36,23 @@ from nettriage.model.columns import I64, Mixer, Rows
 from nettriage.model.detector import Card, Detector, Example, Frames
 from nettriage.model.finding import Endpoint, Finding
 from nettriage.model.health import Gauge
-from nettriage.model.panel import FanoutRow, Panel
+from nettriage.model.panel import FanoutRow, Panel, Shape, VictimRow
+from nettriage.model.safetext import SafeStr
 from nettriage.model.site import Site
 from nettriage.model.slices import Slice
 from nettriage.model.tables import Role, Tables
 from nettriage.model.tuning import Tuning, knob
 
 SOURCES = 4_096
+VICTIMS = 1_024
 INCIDENTS = 512
 FINDINGS_A_TICK = 64
 PANEL_ROWS = 64
 _CANDIDATES = 256
 _GROWTH = 1.5
 """An incident is told again when its ports have grown by this factor."""
+_WIDE = 8
+"""Ports or hosts from which on a source is called wide in them."""
 _SCORE = 10.0
 """Informational: below every severity that calls for action."""
 
@@ -98,6 +103,9 @@ class PortFanout(Detector):
         """Make an empty table."""
         super().__init__(tuning, site)
         self._fanout = FanoutTable(Mixer(site.mixer_secret), sources=SOURCES, window_s=self.tuning.window_s)
+        self._victims = FanoutTable(
+            Mixer(site.mixer_secret), sources=VICTIMS, window_s=self.tuning.window_s, of_targets=True
+        )
         self._told: dict[int, Finding] = {}
         """Open incidents by key, at most `INCIDENTS`."""
         self._untold = 0
@@ -105,6 +113,7 @@ class PortFanout(Detector):
     def push(self, seen: Slice) -> None:
         """Count the contacts of the slice."""
         self._fanout.add(seen.contacts)
+        self._victims.add(seen.contacts)
 
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:  # noqa: ARG002 - needs no tables
         """Return sources that became wide, wider, or narrow again."""
@@ -119,14 +128,15 @@ class PortFanout(Detector):
     def gauges(self) -> dict[str, Gauge]:
         """Return the gauges of sources and incidents."""
         incidents = Gauge(cap=INCIDENTS, used=len(self._told), refused=self._untold)
-        return {"sources": self._fanout.gauge, "incidents": incidents}
+        return {"sources": self._fanout.gauge, "victims": self._victims.gauge, "incidents": incidents}
 
     def state_bytes(self) -> int:
         """Return the memory of the table and of what was told."""
-        return self._fanout.nbytes + len(self._told) * 4_096
+        return self._fanout.nbytes + self._victims.nbytes + len(self._told) * 4_096
 
     def panel(self, now_ns: int, tables: Tables) -> Panel:
-        """Return the widest sources of the window."""
+        """Return the widest sources of the window, and the targets at which most contacts failed."""
+        victims = self._victims.touched(self._victims.most_failed(now_ns, PANEL_ROWS), now_ns)
         touched = self._fanout.touched(self._fanout.widest(now_ns, _CANDIDATES), now_ns)
         order = np.lexsort((touched.low, -touched.hosts, -touched.ports))[:PANEL_ROWS]
         window_s, step_s = self.tuning.window_s, self._fanout.step_ns / 1e9
@@ -135,6 +145,7 @@ class PortFanout(Detector):
             step_s=step_s,
             rows=[_panel_row(touched, at, window_s, tables) for at in order.tolist()],
             bin_sources=self._fanout.bin_sources(now_ns),
+            victims=[_victim_row(victims, at, tables) for at in range(len(victims.row))],
         )
 
     def _grown(self, rows: Rows, ports: I64, limit: int) -> Rows:
@@ -166,6 +177,8 @@ class PortFanout(Detector):
     def _finding(self, key: int, touched: Touched, at: int) -> Finding:
         ports, hosts, count = (int(column[at]) for column in (touched.ports, touched.hosts, touched.cells.sum(axis=1)))
         failed, settled = int(touched.failed[at]), int(touched.settled[at])
+        tried = _about(counted(ports, "destination port"), estimated=touched.ports_about[at])
+        on_hosts = _about(counted(hosts, "host"), estimated=touched.hosts_about[at])
         src, limit = to_text(int(touched.high[at]), int(touched.low[at])), self.tuning.ports
         return Finding(
             key=key,
@@ -175,9 +188,9 @@ class PortFanout(Detector):
             first_ns=int(touched.first_ns[at]),
             last_ns=int(touched.last_ns[at]),
             count=count,
-            title=title(f"Port fan-out: {counted(ports, 'port')} on {counted(hosts, 'host')}"),
+            title=title(f"Port fan-out: {tried.replace('destination ', '')} on {on_hosts}"),
             reason=(
-                f"{src} opened contacts to {counted(ports, 'destination port')} on {counted(hosts, 'host')} within "
+                f"{src} opened contacts to {tried} on {on_hosts} within "
                 f"{self.tuning.window_s:g} s; {failed:,} of {settled:,} settled contacts failed."
             ),
             object_count=hosts,
@@ -185,7 +198,8 @@ class PortFanout(Detector):
             counterfactual=f"would not be listed at {limit} ports or fewer",
             observations=[
                 Observation(
-                    name="distinct destination ports", value=float(ports), unit="ports", threshold=float(limit),
+                    name=_about("distinct destination ports", estimated=touched.ports_about[at]),
+                    value=float(ports), unit="ports", threshold=float(limit),
                     window_s=self.tuning.window_s, weight=1.0,
                 )
             ],
@@ -201,13 +215,12 @@ class PortFanout(Detector):
 
 
 def _panel_row(touched: Touched, at: int, window_s: float, tables: Tables) -> FanoutRow:
-    high, low = int(touched.high[at]), int(touched.low[at])
-    row = int(tables.hosts.find(np.array([high], np.uint64), np.array([low], np.uint64))[0])
-    roles = Role(int(tables.hosts.roles[row])) if row >= 0 else Role(0)
+    name, role = _known(touched, at, tables)
+    hosts, ports = int(touched.hosts[at]), int(touched.ports[at])
     return FanoutRow(
-        ip=to_text(high, low),
-        hosts=int(touched.hosts[at]),
-        ports=int(touched.ports[at]),
+        ip=to_text(int(touched.high[at]), int(touched.low[at])),
+        hosts=hosts,
+        ports=ports,
         cells=touched.cells[at].tolist(),
         rate_per_min=round(float(touched.spark[at].sum()) * 60 / window_s, 2),
         failed=int(touched.failed[at]),
@@ -215,6 +228,47 @@ def _panel_row(touched: Touched, at: int, window_s: float, tables: Tables) -> Fa
         open=int(touched.opened[at]),
         first_seen=rfc3339(int(touched.first_ns[at])),
         spark=touched.spark[at].tolist(),
-        name=tables.hosts.name(row) if row >= 0 else None,
-        role=",".join((role.name or "").lower().replace("_", "-") for role in roles) or None,
+        name=name,
+        role=role,
+        hosts_about=bool(touched.hosts_about[at]),
+        ports_about=bool(touched.ports_about[at]),
+        shape=_shape(hosts, ports),
     )
+
+
+def _victim_row(touched: Touched, at: int, tables: Tables) -> VictimRow:
+    name, role = _known(touched, at, tables)
+    return VictimRow(
+        ip=to_text(int(touched.high[at]), int(touched.low[at])),
+        sources=int(touched.hosts[at]),
+        ports=int(touched.ports[at]),
+        cells=touched.cells[at].tolist(),
+        failed=int(touched.failed[at]),
+        settled=int(touched.settled[at]),
+        open=int(touched.opened[at]),
+        first_seen=rfc3339(int(touched.first_ns[at])),
+        spark=touched.spark[at].tolist(),
+        name=name,
+        role=role,
+        sources_about=bool(touched.hosts_about[at]),
+        ports_about=bool(touched.ports_about[at]),
+    )
+
+
+def _about(words: str, *, estimated: np.bool_) -> str:
+    return f"about {words}" if estimated else words
+
+
+def _shape(hosts: int, ports: int) -> Shape:
+    if hosts >= _WIDE:
+        return "block" if ports >= _WIDE else "sweep"
+    return "vertical" if ports >= _WIDE else "narrow"
+
+
+def _known(touched: Touched, at: int, tables: Tables) -> tuple[SafeStr | None, str | None]:
+    """Return name and roles of a host, as far as the host table knows them."""
+    row = int(tables.hosts.find(touched.high[at : at + 1], touched.low[at : at + 1])[0])
+    if row < 0:
+        return None, None
+    roles = Role(int(tables.hosts.roles[row]))
+    return tables.hosts.name(row), ",".join((role.name or "").lower().replace("_", "-") for role in roles) or None

@@ -57,6 +57,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("follow", ("f",), "Follow", "keep the cursor on the newest incident until it moves", "Find", ("triage",)),
     Action("export", ("e",), "Export", "write this incident or everything to a JSON file", "Hand over",
            ("triage", "why", "scanners", "heat", "tunnels", "flows", "packets")),
+    Action("victims", ("v",), "Victims", "show targets in place of sources; again to undo", "View",
+           ("scanners", "heat")),
     Action("zoom", ("z",), "Zoom", "show the focused panel alone; again to undo", "View", ("triage", "packets")),
     Action("move_down", ("j", "down"), "Down", "next row", "Move"),
     Action("move_up", ("k", "up"), "Up", "row before", "Move"),

@@ -113,6 +113,12 @@ class ControlledScreen(DrillingScreen):
         self.drill.zoomed = None if self.drill.zoomed or focused is None else focused.id
         self.lay()
 
+    def action_victims(self) -> None:
+        """Show the targets that were tried in place of the sources, or the sources again."""
+        self.victims = not self.victims
+        self.say("targets at which contacts failed" if self.victims else "sources by how far they reach out")
+        self.paint()
+
     def action_back(self) -> None:
         """Close the filter; or go back a level; or un-zoom; or clear the filter."""
         bar = self.query_one(FilterBar)

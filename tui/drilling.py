@@ -142,11 +142,12 @@ class DrillingScreen(MainScreen):
         heat = self.query_one("#heat", HeatMap)
         address = heat.cursor_key if self.focused is heat else self.table("scanners").cursor_key
         alerts = self.session.alerts
-        own = [key for key in self.session.ranking.ids if alerts[key].subject.ip == address]
+        part = "target" if self.victims else "source"
+        own = [key for key in self.session.ranking.ids if address in _ends(alerts[key], targets=self.victims)]
         if own:
             self._open_incident(own[0])
         else:
-            self.say(f"no incident has {address} as its source: below the thresholds" if address else "no source here")
+            self.say(f"no incident has {address} as its {part}: below the thresholds" if address else f"no {part} here")
 
     def _open_flows(self) -> None:
         self._go("flows")
@@ -195,3 +196,8 @@ class DrillingScreen(MainScreen):
         if self.table("packets").cursor_key == key:
             self.drill.fields, self.drill.fields_of, self.drill.fields_note = fields, key, note
             self.paint()
+
+
+def _ends(alert: Alert, *, targets: bool) -> set[str]:
+    """Return the addresses of the targets of an incident, or of its subject."""
+    return {party.ip for party in alert.objects} if targets else {alert.subject.ip}

@@ -9,6 +9,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from nettriage.model.alert import Alert
+from nettriage.model.panel import Panel as FanoutPanel
 from tui import figures, panels
 from tui.bars import Bar, crumb_line, footer_line, status_line, tab_line
 from tui.desk import HEIGHT_MIN, WIDTH_MIN, Desk
@@ -28,10 +29,12 @@ from tui.tables import (
     FLOW_COLUMNS,
     PACKET_COLUMNS,
     SCANNER_COLUMNS,
+    VICTIM_COLUMNS,
     alert_cells,
     flow_cells,
     packet_cells,
     scanner_cells,
+    victim_cells,
 )
 
 if TYPE_CHECKING:
@@ -48,6 +51,8 @@ class MainScreen(Screen[None]):
         super().__init__()
         self.session = session
         self.drill = drill
+        self.victims = False
+        """Whether scanners and map show targets in place of sources."""
         self._explained: tuple[Alert | None, int, str] | None = None
         """Incident, width and palette of the lines in the detail: they are made anew when one changes."""
 
@@ -191,18 +196,34 @@ class MainScreen(Screen[None]):
         self._explained = looks
 
     def _paint_heat(self) -> None:
-        update = self.session.update
-        self.query_one("#heat", HeatMap).set_panel(update.fanout if update else None, self.session.fanout_order)
+        update, heat = self.session.update, self.query_one("#heat", HeatMap)
+        fanout = update.fanout if update else None
+        if self.victims:
+            heat.set_panel(panels.by_victim(fanout), [])
+        else:
+            heat.set_panel(fanout, self.session.fanout_order)
 
     def _paint_scanners(self) -> None:
         panel = self.session.update.fanout if self.session.update else None
+        if self.victims:
+            self._paint_victims(panel)
+            return
         rows = {row.ip: row for row in panel.rows} if panel else {}
         order = [ip for ip in self.session.fanout_order if ip in rows]
         order += [ip for ip in rows if ip not in set(order)]
         table, glyphs = self.table("scanners"), palette_of(self).glyphs
+        table.columns = SCANNER_COLUMNS
         table.empty = [line(("No source reaches out to several targets.", "muted"))]
         table.set_rows(order, lambda ip: scanner_cells(rows[ip], glyphs))
         set_titles(table, "2 Scanners", f"{figures.duration(panel.window_s)} window" if panel else "")
+
+    def _paint_victims(self, panel: FanoutPanel | None) -> None:
+        rows = {row.ip: row for row in panel.victims} if panel else {}
+        table, glyphs = self.table("scanners"), palette_of(self).glyphs
+        table.columns = VICTIM_COLUMNS
+        table.empty = [line(("No contact failed.", "muted"))]
+        table.set_rows(list(rows), lambda ip: victim_cells(rows[ip], glyphs))
+        set_titles(table, "2 Victims", f"{figures.duration(panel.window_s)} window" if panel else "")
 
     def _paint_tunnels(self) -> None:
         panel, paths = self.lines("tunnels"), panels.paths_of(self.session)

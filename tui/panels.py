@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nettriage.model.alert import Alert
+from nettriage.model.panel import FanoutRow, Panel
 from nettriage.model.snapshot import SourceInfo
 from tui import figures
 from tui.drill import Drill
@@ -67,6 +68,21 @@ def nothing_to_explain(session: Session) -> list[Line]:
 def paths_of(session: Session) -> list[Alert]:
     """Return the listed incidents that are paths, in the order of the list."""
     return [alert for key in session.ranking.ids if (alert := session.alerts.get(key)) and is_path(alert)]
+
+
+def by_victim(panel: Panel | None) -> Panel | None:
+    """Return the panel with its targets in place of its sources, for the map."""
+    if panel is None:
+        return None
+    rows = [
+        FanoutRow(
+            ip=row.ip, hosts=row.sources, ports=row.ports, cells=row.cells, rate_per_min=0, failed=row.failed,
+            settled=row.settled, open=row.open, first_seen=row.first_seen, spark=row.spark, name=row.name,
+            role=row.role, hosts_about=row.sources_about, ports_about=row.ports_about,
+        )
+        for row in panel.victims
+    ]  # fmt: skip
+    return Panel(window_s=panel.window_s, step_s=panel.step_s, rows=rows, bin_sources=panel.bin_sources)
 
 
 def no_tunnels(width: int) -> list[Line]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nettriage.model.alert import Alert
 from nettriage.model.frames import FlowRow, PacketRow
-from nettriage.model.panel import FanoutRow
+from nettriage.model.panel import FanoutRow, VictimRow
 from tui import figures
 from tui.columns import Column
 from tui.graphs import spark
@@ -72,8 +72,8 @@ def scanner_cells(row: FanoutRow, glyphs: Glyphs) -> Cells:
     failing = row.settled > 0 and row.failed / row.settled >= 0.8
     return (
         (span(row.ip, "strong"),),
-        ((figures.count(row.hosts), "text"),),
-        ((figures.count(row.ports), "text"),),
+        ((_counted(row.hosts, about=row.hosts_about), "text"),),
+        ((_counted(row.ports, about=row.ports_about), "text"),),
         ((figures.count(row.rate_per_min), "text"),),
         ((fail, "bad" if failing else "text"),),
         ((figures.count(row.open), "ok" if row.open else "muted"),),
@@ -84,17 +84,42 @@ def scanner_cells(row: FanoutRow, glyphs: Glyphs) -> Cells:
 
 
 def _shape(row: FanoutRow) -> Line:
-    """Name the pattern of a fan-out by its widths alone; who declared or learned the host comes after it."""
-    if row.hosts >= 8 and row.ports >= 8:
-        word = "block"
-    elif row.ports >= 8:
-        word = "vertical"
-    elif row.hosts >= 8:
-        word = "sweep"
-    else:
-        word = "narrow"
-    known = row.name or row.role or ""
-    return (span(word, "text"), span(f" {known}", "muted")) if known else (span(word, "text"),)
+    """Name the pattern of a fan-out; the tool, and who declared or learned the host, come after it."""
+    known = " ".join(word for word in (row.tool, row.name or row.role) if word)
+    return (span(row.shape, "text"), span(f" {known}", "muted")) if known else (span(row.shape, "text"),)
+
+
+def _counted(value: int, *, about: bool) -> str:
+    return f"~{figures.count(value)}" if about else figures.count(value)
+
+
+VICTIM_COLUMNS = (
+    Column("TARGET", 15),
+    Column("SRCS", 5, 1, "right"),
+    Column("PORTS", 5, 1, "right"),
+    Column("FAILED", 6, 2, "right"),
+    Column("FAIL%", 5, 2, "right"),
+    Column("OPEN", 4, 1, "right"),
+    Column("KNOWN AS", 8, 2, stretch=True, good=16),
+    Column("ACTIVITY", SPARK_CELLS, 4),
+    Column("FIRST SEEN", 10, 5),
+)
+
+
+def victim_cells(row: VictimRow, glyphs: Glyphs) -> Cells:
+    """Return the cells of a target with what was tried at it."""
+    share = row.failed / row.settled if row.settled else 0.0
+    return (
+        (span(row.ip, "strong"),),
+        ((_counted(row.sources, about=row.sources_about), "text"),),
+        ((_counted(row.ports, about=row.ports_about), "text"),),
+        ((figures.count(row.failed), "text"),),
+        ((f"{100 * share:.0f}", "bad" if share >= 0.8 else "text"),),
+        ((figures.count(row.open), "ok" if row.open else "muted"),),
+        (span(row.name or row.role or "", "muted"),),
+        ((spark(row.spark, SPARK_CELLS, glyphs["spark"]), "series-0"),),
+        ((figures.clock(row.first_seen), "muted"),),
+    )
 
 
 FLOW_COLUMNS = (

@@ -53,6 +53,10 @@ class DistinctCounters:
         """Return `i8 [n]`, the distinct keys of each row."""
         return self.merged(rows[:, None])
 
+    def estimated(self, rows: Rows) -> npt.NDArray[np.bool_]:
+        """Return `bool [n]`, whether what `merged` says of each line of `rows` (`[n, k]`) is an estimate."""
+        return np.asarray(self._over[rows].any(axis=1))
+
     def may_exceed(self, rows: Rows, limit: int) -> npt.NDArray[np.bool_]:
         """Return `bool [n]`, False where the union of a line of `rows` (`[n, k]`) has surely at most `limit` keys."""
         return np.asarray((self._held[rows].sum(axis=1) > limit) | self._over[rows].any(axis=1))

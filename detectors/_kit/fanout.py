@@ -1,4 +1,4 @@
-"""What each source touched in a sliding window: distinct ports and hosts, cells of the port map, outcomes."""
+"""What each source touched, or each target saw, in a sliding window: distinct ports and hosts, port bins, outcomes."""
 
 from __future__ import annotations
 
@@ -37,13 +37,17 @@ _BIN_OF_PORT = _bins()
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """What some sources touched in the window; arrays by source."""
+    """What some sources touched, or some targets saw, in the window; arrays by source or target."""
 
     row: Rows
     high: U64
     low: U64
     ports: I64
     hosts: I64
+    """`i8`, of a target the sources that tried it."""
+    ports_about: npt.NDArray[np.bool_]
+    """Whether `ports` is an estimate."""
+    hosts_about: npt.NDArray[np.bool_]
     cells: npt.NDArray[np.int64]
     """`i8 [k, bins]`, first contacts by bin."""
     spark: npt.NDArray[np.int64]
@@ -56,11 +60,12 @@ class Touched:
 
 
 class FanoutTable:
-    """Sources by row, each with `STEPS` slots of one step; the source longest quiet gives way."""
+    """Sources (or targets) by row, each with `STEPS` slots of one step; the one longest quiet gives way."""
 
-    def __init__(self, mixer: Mixer, *, sources: int, window_s: float) -> None:
-        """Make an empty table."""
+    def __init__(self, mixer: Mixer, *, sources: int, window_s: float, of_targets: bool = False) -> None:
+        """Make an empty table of `sources` rows, by the asked in place of the asker where `of_targets` is set."""
         self._mixer = mixer
+        self._of_targets = of_targets
         self._ring = SlotRing(sources, STEPS, int(window_s * 1e9) // STEPS)
         self._table = KeyTable("fan-out", sources)
         self._addr: U64 = np.zeros((sources, 2), np.uint64)
@@ -103,7 +108,8 @@ class FanoutTable:
         at = np.flatnonzero(wanted & (events.sure | ~made))
         if not len(at):
             return
-        located = self._table.locate(events.src_key[at], events.ts_ns[at])
+        keys = events.dst_key if self._of_targets else events.src_key
+        located = self._table.locate(keys[at], events.ts_ns[at])
         self._reset(located.new_rows, events, at[located.new_first])
         placed = located.rows >= 0
         at, rows = at[placed], located.rows[placed]
@@ -129,6 +135,13 @@ class FanoutTable:
         order = np.argsort(-ports, kind="stable")[: int((ports > limit).sum())]
         return rows[maybe[order]], ports[order]
 
+    def most_failed(self, now_ns: int, count: int) -> Rows:
+        """Return the rows with the most failed contacts in the window, at most `count`."""
+        rows = self._table.rows_in_use()
+        failed: I64 = self._outcomes[self._ring.live(rows, now_ns), _FAILED].sum(axis=1, dtype=np.int64)
+        order = np.argsort(-failed, kind="stable")[:count]
+        return rows[order[failed[order] > 0]]
+
     def widest(self, now_ns: int, count: int) -> Rows:
         """Return the rows with the most contacts in the window, at most `count`."""
         rows = self._table.rows_in_use()
@@ -149,12 +162,14 @@ class FanoutTable:
         outcomes = self._outcomes[slots].sum(axis=1, dtype=np.int64)
         return Touched(
             rows, self._addr[rows, 0], self._addr[rows, 1], self._ports.merged(slots), self._hosts.merged(slots),
+            self._ports.estimated(slots), self._hosts.estimated(slots),
             cells.sum(axis=1), cells.sum(axis=2), outcomes[:, _FAILED], outcomes[:, _SETTLED], outcomes[:, _OPEN],
             self._first_ns[rows], self._last_ns[rows],
         )  # fmt: skip
 
     def _reset(self, rows: Rows, events: ContactEvents, first: Rows) -> None:
-        self._addr[rows, 0], self._addr[rows, 1] = events.src_hi[first], events.src_lo[first]
+        high, low = (events.dst_hi, events.dst_lo) if self._of_targets else (events.src_hi, events.src_lo)
+        self._addr[rows, 0], self._addr[rows, 1] = high[first], low[first]
         self._first_ns[rows] = self._last_ns[rows] = events.ts_ns[first]
         self._ring.reset(rows)
 
@@ -167,7 +182,7 @@ class FanoutTable:
     def _count_attempts(self, slots: Rows, events: ContactEvents, at: Rows) -> None:
         port = events.port[at]
         self._ports.add(slots, self._mixer(events.proto[at], port))
-        self._hosts.add(slots, events.dst_key[at])
+        self._hosts.add(slots, (events.src_key if self._of_targets else events.dst_key)[at])
         np.add.at(self._cells.reshape(-1), slots * len(PORT_BINS) + _BIN_OF_PORT[port], _ONE)
 
     def _count_outcomes(self, slots: Rows, outcome: npt.NDArray[np.uint8]) -> None:

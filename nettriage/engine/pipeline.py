@@ -148,8 +148,15 @@ class Pipeline:
         for detector in tuple(self._active):
             panel = self._guarded(detector, None, detector.panel, self.now_ns, self.tables)
             if panel is not None:
-                return panel
+                return self._with_tools(panel)
         return None
+
+    def _with_tools(self, panel: Panel) -> Panel:
+        """Return the panel with the tools that the incidents of its sources name."""
+        tools = {alert.subject.ip: alert.tool.name for alert in self._book.alerts() if alert.tool}
+        for row in panel.rows:
+            row.tool = tools.get(row.ip)
+        return panel
 
     def _take(self, raw: RawBatch, start: int, stop: int) -> None:
         for at in range(start, stop, BATCH_ROWS_MAX):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
+
+Shape = Literal["narrow", "vertical", "sweep", "block"]
 
 PORT_BINS: tuple[tuple[str, int, int], ...] = (
     ("21", 21, 21), ("22", 22, 22), ("23", 23, 23), ("25", 25, 25), ("53", 53, 53), ("80", 80, 80),
@@ -37,6 +41,38 @@ class FanoutRow(msgspec.Struct, kw_only=True):
     """Contacts in each of the last 12 steps, oldest first."""
     name: str | None = None
     role: str | None = None
+    hosts_about: bool = False
+    """Whether `hosts` is an estimate, about 13 % off; else it is exact."""
+    ports_about: bool = False
+    shape: Shape = "narrow"
+    """By its widths alone: many ports, many hosts, both or neither."""
+    tool: str | None = None
+    """The tool that an incident of the source names."""
+
+
+class VictimRow(msgspec.Struct, kw_only=True):
+    """What was tried at one target in the window of the map."""
+
+    ip: str
+    sources: int
+    """Distinct sources that tried it."""
+    ports: int
+    """Distinct ports tried."""
+    cells: list[int]
+    """Distinct (source, port) first contacts for each of `PORT_BINS`."""
+    failed: int
+    """Contacts refused, blocked or silent."""
+    settled: int
+    """Contacts with an outcome."""
+    open: int
+    first_seen: str
+    spark: list[int]
+    """Contacts in each of the last 12 steps, oldest first."""
+    name: str | None = None
+    role: str | None = None
+    sources_about: bool = False
+    """Whether `sources` is an estimate, about 13 % off; else it is exact."""
+    ports_about: bool = False
 
 
 class Panel(msgspec.Struct, kw_only=True):
@@ -48,3 +84,5 @@ class Panel(msgspec.Struct, kw_only=True):
     """At most 64, widest fan-out first."""
     bin_sources: list[int] = msgspec.field(default_factory=list)
     """Distinct sources for each of `PORT_BINS`: where a distributed scan shows."""
+    victims: list[VictimRow] = msgspec.field(default_factory=list)
+    """Targets at which contacts failed, at most 64, most failures first."""

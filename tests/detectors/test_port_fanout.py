@@ -59,3 +59,49 @@ def test_five_ports_are_not_listed_and_six_are():
     assert run_frames(five.frames(), detector("port-fanout")).findings == []
     (finding,) = run_frames(six.frames(), detector("port-fanout")).findings
     assert (finding.port_count, finding.score) == (6, 10.0)
+
+
+def test_many_ports_are_about_so_many():
+    """Counts beyond what is kept exactly are called estimates, in panel, title and reason; small ones are exact."""
+    scene = forge.Scene()
+    for port in range(1000, 1500):
+        scene.refused("10.0.0.5", "10.0.1.9", port)
+    for port in range(20, 29):
+        scene.refused("10.0.0.6", "10.0.1.10", port)
+    run = run_frames(scene.frames(), detector("port-fanout"))
+    wide, narrow = run.pipeline.panel().rows
+    words = {alert.subject.ip: (alert.title, alert.reason) for alert in run.alerts}
+
+    assert (wide.ports_about, wide.hosts_about, wide.shape) == (True, False, "vertical")
+    assert 400 <= wide.ports <= 600
+    assert (narrow.ports, narrow.ports_about) == (9, False)
+    assert "about" in words["10.0.0.5"][0]
+    assert "to about" in words["10.0.0.5"][1]
+    assert not any("about" in text for text in words["10.0.0.6"])
+
+
+def test_victims_are_targets_at_which_contacts_failed():
+    """The row of a victim has its sources, ports and outcomes; a target without failures is none."""
+    scene = forge.Scene()
+    for source in range(1, 5):
+        for port in (22, 23, 3389):
+            scene.refused(f"10.0.0.{source}", "10.0.1.9", port)
+        scene.session(f"10.0.0.{source}", "10.0.1.9", 443).session(f"10.0.0.{source}", "10.0.1.10", 443)
+    (victim,) = panel_of(scene).victims
+
+    assert (victim.ip, victim.sources, victim.ports) == ("10.0.1.9", 4, 4)
+    assert (victim.failed, victim.open, victim.settled) == (12, 4, 16)
+    assert victim.cells[LABELS.index("3389")] == 4
+
+
+def test_panel_names_the_tool_of_an_incident():
+    """A source whose incident names a tool has it in its row."""
+    scene = forge.Scene()
+    for port in (80, 23, 443, 21, 22, 25, 3389, 110, 445, 139, *range(2000, 2040)):
+        scene.refused("10.0.0.5", "10.0.1.9", port)
+    scene.session("10.0.0.6", "10.0.1.9", 80)
+    run = run_frames(scene.frames(), [detector("port-fanout"), detector("vertical-scan")])
+
+    assert {row.ip: row.tool for row in run.pipeline.panel().rows} == {
+        "10.0.0.5": next(alert.tool.name for alert in run.alerts if alert.tool), "10.0.0.6": None,
+    }  # fmt: skip

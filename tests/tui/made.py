@@ -21,7 +21,7 @@ from nettriage.model.alert import (
 )
 from nettriage.model.frames import FlowRow, PacketRow, Update
 from nettriage.model.health import CaptureHealth, Gauge
-from nettriage.model.panel import PORT_BINS, FanoutRow, Panel
+from nettriage.model.panel import PORT_BINS, FanoutRow, Panel, VictimRow
 from nettriage.model.safetext import SafeStr
 from nettriage.model.snapshot import SourceInfo, WindowInfo
 
@@ -178,8 +178,23 @@ def fanout() -> Panel:
             rate_per_min=(3120, 231, 0.4, 51, 12, 3, 1, 1, 0.5, 0.2)[at], failed=(98, 97, 60, 6, 2, 0, 0, 0, 0, 0)[at],
             settled=100 if at < 3 else 10, open=(9, 3, 0, 368, 7, 1, 1, 0, 1, 0)[at],
             first_seen=f"{DAY}13:{10 + at}:00.000000Z", spark=WAVE[at : at + 12], name="nms-1" if at == 3 else None,
+            shape=("block", "sweep", "block", "sweep", "sweep", *["narrow"] * 5)[at],
         ))  # fmt: skip
-    return Panel(window_s=300, step_s=25, rows=rows, bin_sources=[(at * 5) % 13 for at in range(len(PORT_BINS))])
+    return Panel(
+        window_s=300, step_s=25, rows=rows, bin_sources=[(at * 5) % 13 for at in range(len(PORT_BINS))],
+        victims=victims(),
+    )  # fmt: skip
+
+
+def victims() -> list[VictimRow]:
+    """Return two targets, the first tried by many at an estimated number of ports."""
+    return [
+        VictimRow(
+            ip=ip, sources=sources, ports=ports, cells=[ports // 8] * len(PORT_BINS), failed=failed, settled=failed + 2,
+            open=2, first_seen=f"{DAY}13:40:00.000000Z", spark=WAVE[:12], ports_about=ports > 16,
+        )
+        for ip, sources, ports, failed in (("10.1.9.5", 14, 570, 498), ("10.1.9.77", 1, 9, 7))
+    ]  # fmt: skip
 
 
 def update(

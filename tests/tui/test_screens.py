@@ -245,6 +245,31 @@ async def test_scanners_without_an_incident_say_so(tmp_path: Path) -> None:
         assert any("below the thresholds" in note.message for note in run.app._notifications)
 
 
+async def test_v_turns_scanners_and_map_to_victims_and_back(tmp_path: Path) -> None:
+    """The table and the map show the targets that were tried, estimates marked, and the sources again."""
+    async with running(tmp_path) as run:
+        await run.press("2", "v")
+        table = run.text("scanners")
+        await run.press("3")
+        heat = run.text("heat")
+        await run.press("2", "v")
+
+        assert "10.1.9.77" in table
+        assert "~570" in table
+        assert "10.1.9.77" in heat
+        assert "10.1.6.40" not in heat
+        assert "10.1.6.40" in run.text("scanners")
+
+
+async def test_a_victim_leads_to_who_tried_it(tmp_path: Path) -> None:
+    """Enter on a target opens the first incident that names it."""
+    async with running(tmp_path) as run:
+        await run.press("2", "v", "enter")
+
+        assert run.screen.drill.view == "why"
+        assert "10.1.9.5" in {party.ip for party in run.screen.alert.objects}
+
+
 async def test_tab_goes_round_the_panels_and_zoom_shows_one(tmp_path: Path) -> None:
     """Tab moves the focus; z gives the focused panel everything, and takes it back."""
     async with running(tmp_path) as run:
