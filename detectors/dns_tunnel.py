@@ -27,6 +27,7 @@ from typing import ClassVar
 import numpy as np
 
 from detectors._kit import forge
+from detectors._kit.allowed import lowered
 from detectors._kit.dns_finding import TunnelFacts, finding
 from detectors._kit.dns_groups import NO_DOMAIN, DnsGroups, GroupView, questions
 from detectors._kit.dns_names import hash_lookups, labels, mean_entropy, text, tool_of
@@ -158,7 +159,8 @@ class DnsTunnel(Detector):
             for at in np.flatnonzero(view.sub_bytes >= _TOOL_SHARE * self._limits.volume):
                 found = self._judge(view, int(at), now_ns, tables)
                 if found:
-                    self._said.offer(found)
+                    pair = self.site.allow.between(*self._groups.ends(int(view.rows[at])))
+                    self._said.offer(lowered(found, pair))
         return self._raw.tick(now_ns, tables) + self._said.due(now_ns, _FINDINGS_PER_TICK // 2)
 
     def gauges(self) -> dict[str, Gauge]:

@@ -27,6 +27,7 @@ from typing import ClassVar
 import numpy as np
 
 from detectors._kit import forge
+from detectors._kit.allowed import lowered
 from detectors._kit.echo_finding import Rule, finding
 from detectors._kit.echo_pairs import COUNTERS, EchoPairs, PairView
 from detectors._kit.echoes import RequestTable, echoes
@@ -144,7 +145,9 @@ class IcmpTunnel(Detector):
         for at in self._suspicious(view).tolist():
             rules = self._rules(view, at, tables)
             if rules:
-                self._said.offer(finding(self._pairs, int(view.rows[at]), rules))
+                row = int(view.rows[at])
+                pair = self.site.allow.between(*self._pairs.ends(row))
+                self._said.offer(lowered(finding(self._pairs, row, rules), pair))
         return self._said.due(now_ns, _FINDINGS_PER_TICK)
 
     def gauges(self) -> dict[str, Gauge]:

@@ -36,7 +36,7 @@ from typing import ClassVar
 import numpy as np
 
 from detectors._kit import forge
-from detectors._kit.legs import NotedFlow, note, volumes
+from detectors._kit.legs import kept_payload, note, volumes
 from detectors._kit.onward import attach_onward
 from detectors._kit.prefix_watch import PrefixWatch
 from detectors._kit.proxy_book import ProxyBook, Server, Session
@@ -236,9 +236,9 @@ class InternalProxy(Detector):
         assert session.onward is not None
         server = self._book.server_of(session)
         if not session.hello_onward:
-            session.hello_onward = hidden_hello(_said(tables, session.onward, 0))
+            session.hello_onward = hidden_hello(kept_payload(tables, session.onward, 0))
             server.hellos += [session.hello_onward] if session.hello_onward else []
-        mine = hidden_hello(_said(tables, session.flow, session.client_side)[session.talk.client_bytes :])
+        mine = hidden_hello(kept_payload(tables, session.flow, session.client_side)[session.talk.client_bytes :])
         if age_ns >= _HELLOS_AGE_NS and session.hello_onward and mine:
             session.opened = mine not in server.hellos
             server.book_opened(session)
@@ -279,12 +279,6 @@ class InternalProxy(Detector):
         """Return the declared pair between the proxy and its clients, empty unless one covers each."""
         pairs = [self.site.allow.between(client, server.end.addr) for client in server.clients]
         return pairs[0] if pairs and all(pairs) else ""
-
-
-def _said(tables: Tables, flow: NotedFlow, side: int) -> bytes:
-    """Return the kept payload of a side of a flow; empty where its row has a new tenant."""
-    alive = int(tables.flows.serial[flow.row]) == flow.serial
-    return tables.prefixes.payload(flow.row, side) if alive else b""
 
 
 def _wants_onward(session: Session, age_ns: int) -> bool:

@@ -16,6 +16,7 @@ from .echoes import PTUNNEL, PTUNNEL_NG
 from .reasons import counted, duration, title
 
 _TOOLS = {PTUNNEL_NG: ("ptunnel-ng", "DE AD C0 DE"), PTUNNEL: ("ptunnel", "D5 20 08 80")}
+_RAW_PACKETS_MIN = 8
 _FURTHER_RULE = 3.0
 """Points that each further crossed limit adds."""
 
@@ -48,7 +49,8 @@ def finding(pairs: EchoPairs, row: int, rules: list[Rule], *, closed: bool = Fal
         title=title(f"ICMP tunnel {to_text(*asker)} → {to_text(*asked)}"),
         reason=_reason(to_text(*asker), to_text(*asked), life, rules, span_ns, target), objects=objects,
         object_count=len(objects), via=via, proto=58 if pairs.is_v6[row] else 1,
-        observations=_observations(rules), tool=_tool(pairs, row, target), benign_checked=_checks(rules),
+        observations=_observations(rules), tool=_tool(pairs, row, target) or _raw_tool(life),
+        benign_checked=_checks(rules),
         counterfactual=f"would not alert without {rules[0].words}", next_steps=_next_steps(asker, asked, target),
         closed=closed,
     )  # fmt: skip
@@ -98,6 +100,14 @@ def _tool(pairs: EchoPairs, row: int, target: Endpoint | None) -> Tool | None:
     name, mark = _TOOLS[magic]
     wants = f", target {IPv4Address(target.addr[1] & 0xFFFFFFFF)}:{target.port}" if target else ""
     return Tool(name=name, confidence=0.97, evidence=safe(f"payload begins with {mark}{wants}"))
+
+
+def _raw_tool(life: dict[str, int]) -> Tool | None:
+    """Name icmptunnel: it draws identifier and sequence number anew for each packet, so no reply meets a request."""
+    if life["ipv4"] < _RAW_PACKETS_MIN or life["orphans"] <= life["matched"]:
+        return None
+    words = f"{life['ipv4']:,} whole IPv4 packets inside, and replies that meet no request"
+    return Tool(name="icmptunnel", confidence=0.6, evidence=safe(words))
 
 
 def _checks(rules: list[Rule]) -> list[BenignCheck]:

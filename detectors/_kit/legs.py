@@ -74,6 +74,12 @@ def volumes(tables: Tables, flow: NotedFlow) -> tuple[int, int]:
     return _payload(tables.flows, flow.row) if alive else flow.payload_bytes
 
 
+def kept_payload(tables: Tables, flow: NotedFlow, side: int) -> bytes:
+    """Return the first payload bytes of one side; empty where the row of the flow has a new tenant."""
+    alive = int(tables.flows.serial[flow.row]) == flow.serial
+    return tables.prefixes.payload(flow.row, side) if alive else b""
+
+
 def leg(tables: Tables, flow: NotedFlow, lag_ms: float | None = None) -> Leg:
     """Return the flow as a leg of the record, with its volumes by now."""
     origin, responder = flow.ends

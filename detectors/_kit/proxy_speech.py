@@ -49,7 +49,9 @@ def recognised(tables: Tables, flow: int, side: int) -> ProxyTalk | None:
 
 def balancers(tables: Tables, rows: Rows, slots: Rows) -> list[int]:
     """Return the keys of hosts that opened a flow with the PROXY protocol."""
-    head = heads(tables, slots, 0, _SCREEN_WIDTH)
+    first = tables.prefixes.data[slots, 0, 0]
+    like = np.flatnonzero((first == _PROXY_V1[0]) | (first == _PROXY_V2[0]))
+    rows, head = rows[like], heads(tables, slots[like], 0, _SCREEN_WIDTH)
     marked = rows[_starts(head, _PROXY_V1) | _starts(head, _PROXY_V2)]
     sure = [row for row in marked.tolist() if tells_client(tables.prefixes.payload(row, 0))]
     return [int(tables.hosts.key[tables.flows.host[row, 0]]) for row in sure]

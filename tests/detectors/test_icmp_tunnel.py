@@ -8,13 +8,15 @@ import struct
 import pytest
 
 from detectors._kit import forge
+from nettriage.model.addresses import AddressPairs
 from nettriage.model.alert import Alert
-from tests.detectors.driver import detector, run_frames
+from nettriage.model.site import Site
+from tests.detectors.driver import SITE, detector, run_frames
 
 ASKER, ASKED = "10.0.1.11", "192.0.2.9"
 
 
-def _alerts(exchanges, *, asker: str = ASKER, asked: str = ASKED) -> list[Alert]:
+def _alerts(exchanges, *, asker: str = ASKER, asked: str = ASKED, site: Site = SITE) -> list[Alert]:
     scene = forge.Scene()
     for seq, (up, down) in enumerate(exchanges):
         if up is not None:
@@ -22,7 +24,7 @@ def _alerts(exchanges, *, asker: str = ASKER, asked: str = ASKED) -> list[Alert]
         if down is not None:
             scene.put(forge.icmp_echo(asked, asker, 7, seq, down, reply=True))
         scene.wait(100 * forge.MS)
-    return run_frames(scene.frames(), detector("icmp-tunnel")).of("icmp-tunnel")
+    return run_frames(scene.frames(), detector("icmp-tunnel", site), site=site).of("icmp-tunnel")
 
 
 def _noise(seed: int, size: int) -> bytes:
@@ -93,3 +95,26 @@ def test_a_reused_sequence_number_is_compared_with_the_latest_request():
 
     for cut in (1, 7, None):
         assert run_frames(scene.frames(), detector("icmp-tunnel"), cut=cut).said == []
+
+
+def test_icmptunnel_is_named_by_replies_that_meet_no_request():
+    """Whole IPv4 packets under a fresh identifier in every packet are the manner of icmptunnel."""
+    scene = forge.Scene()
+    for n in range(20):
+        up = forge.udp("10.8.0.1", 1, "10.8.0.2", 2, bytes(40), ident=n)[14:]
+        down = forge.udp("10.8.0.2", 2, "10.8.0.1", 1, bytes(40), ident=n)[14:]
+        scene.put(forge.icmp_echo(ASKER, ASKED, 100 + n, n, up))
+        scene.put(forge.icmp_echo(ASKED, ASKER, 900 + n, 50 + n, down, reply=True)).wait(forge.MS)
+    (alert,) = run_frames(scene.frames(), detector("icmp-tunnel")).of("icmp-tunnel")
+
+    assert alert.tool is not None
+    assert alert.tool.name == "icmptunnel"
+
+
+def test_an_allowed_pair_is_informational_and_says_so():
+    """A tunnel between two hosts that the settings allow is shown at the lowest severity, with the pair."""
+    site = Site(allow=AddressPairs([f"{ASKED} <-> {ASKER}"]), mixer_secret=SITE.mixer_secret)
+    (alert,) = _alerts([(_noise(n, 90), _noise(1000 + n, 90)) for n in range(10)], site=site)
+
+    assert alert.severity == "info"
+    assert "is declared under network.allow" in alert.reason
