@@ -87,10 +87,10 @@ def test_the_default_port_alone_is_a_hint_and_adds_to_other_marks():
     assert _alerts(shape, port=11_601)[0].score > _alerts(shape)[0].score
 
 
-def _beating(size: int, turns: int = 6, *, flight: int = 3_000) -> list[Alert]:
+def _beating(size: int, turns: int = 6, *, sides: tuple[int, ...] = (1, 0)) -> list[Alert]:
     scene = forge.Scene()
-    beats = [(side, _data(size - 5)) for _ in range(turns) for side in (1, 0)]
-    shown = scene.session(AGENT, PROXY, 443, [*_handshake(flight), *beats], gap_ns=15 * forge.S)
+    beats = [(side, _data(size - 5)) for _ in range(turns) for side in sides]
+    shown = scene.session(AGENT, PROXY, 443, [*_handshake(3_000), *beats], gap_ns=30 // len(sides) * forge.S)
     shown.wait(10 * forge.S).session("10.0.9.1", "10.0.9.2", 80)
     return run_frames(scene.frames(), detector("ligolo")).of("ligolo")
 
@@ -107,6 +107,11 @@ def test_keepalives_alone_are_medium():
 def test_other_keepalives_are_silent(size, turns):
     """Keepalives of other protocols have other sizes, and two are too few."""
     assert _beating(size, turns) == []
+
+
+def test_keepalives_of_one_side_alone_are_silent():
+    """A ping of yamux is answered in kind; what nobody answers is something else."""
+    assert _beating(34, turns=8, sides=(1,)) == []
 
 
 def test_yamux_that_the_server_opens_in_websocket_is_told():

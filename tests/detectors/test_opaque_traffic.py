@@ -79,6 +79,10 @@ def _low_bits(seed: int) -> bytes:
     return bytes(byte & 0x93 for byte in noise(seed, 181))
 
 
+def _high_bits(seed: int) -> bytes:
+    return bytes(byte | 0x6C for byte in noise(seed, 181))
+
+
 def _short(seed: int) -> bytes:
     return noise(seed, 30)
 
@@ -87,7 +91,7 @@ def _run_of_text(seed: int) -> bytes:
     return noise(seed, 80) + b"x1y2z3" * 4 + noise(seed + 1, 80)
 
 
-@pytest.mark.parametrize("payload", [_text, _low_bits, _short, _run_of_text])
+@pytest.mark.parametrize("payload", [_text, _low_bits, _high_bits, _short, _run_of_text])
 def test_payloads_that_are_not_random_exempt(payload):
     """Text, few bits, too little, or a long printable run: one side is enough."""
     assert _alerts((payload, _random)) == []
