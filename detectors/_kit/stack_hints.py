@@ -85,9 +85,13 @@ def stacks(ttl: U8, order: npt.NDArray[np.uint64], *, answers: bool) -> U8:
     """Return `u1 [n]`, the `Stack` of each SYN; an answer mirrors what was asked for, so there the TTL decides."""
     start = initial_ttl(ttl)
     known = order > 0
-    unix = (start == 64) & (known if answers else np.isin(order, np.array(_UNIX_ORDERS, np.uint64)))
-    windows = (start == 128) & (known if answers else np.isin(order, np.array(_WINDOWS_ORDERS, np.uint64)))
+    unix = (start == 64) & (known if answers else _among(order, _UNIX_ORDERS))
+    windows = (start == 128) & (known if answers else _among(order, _WINDOWS_ORDERS))
     return np.where(unix, Stack.UNIX, np.where(windows, Stack.WINDOWS, Stack.UNKNOWN)).astype(np.uint8)
+
+
+def _among(order: npt.NDArray[np.uint64], known: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    return np.asarray((order[:, None] == np.array(known, np.uint64)).any(axis=1))
 
 
 class StackHints:

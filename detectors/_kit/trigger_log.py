@@ -100,13 +100,15 @@ class TriggerLog:
         """By host row, connections that it opened since data first went to it."""
         self._host_key: U64 = np.zeros(0, np.uint64)
         """By host row, the host that is counted."""
+        self._hears: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
+        """By host row, whether some host is counted there: a small array answers for most rows of a flood."""
 
     @property
     def nbytes(self) -> int:
         """Memory, in bytes."""
         arrays = (
             self._followed, self._owner, self._covered, self._since_ns, self._last_ns, self._hits, self._before,
-            self._connections, self._host_key,
+            self._connections, self._host_key, self._hears,
         )  # fmt: skip
         kept = 32 * (self._data.used + self._opened.used + len(self._late[0]))
         return sum(array.nbytes for array in arrays) + kept
@@ -200,14 +202,16 @@ class TriggerLog:
             self._before = np.zeros(2 * rows, np.uint32)
         if len(self._host_key) < hosts:
             self._connections, self._host_key = np.zeros(hosts, np.uint32), np.zeros(hosts, np.uint64)
+            self._hears = np.zeros(hosts, np.bool_)
 
     def _by_hearers(self, tables: Tables, row: I64, serial: I64) -> tuple[I64, I64]:
         """Return which connections were seen to be opened by a host that some data goes to: rows and serials."""
         flows, hosts = tables.flows, tables.hosts
         host = flows.host[row, ORIGINATOR]
-        at = np.flatnonzero(self._host_key[host] == hosts.key[host])
-        row, serial = row[at], serial[at]
-        fits = (flows.serial[row] == serial) & (flows.opened[row] == Opened.SYN) & (flows.proto[row] == _TCP)
+        at = np.flatnonzero(self._hears[host])
+        row, serial, host = row[at], serial[at], host[at]
+        fits = self._host_key[host] == hosts.key[host]
+        fits &= (flows.serial[row] == serial) & (flows.opened[row] == Opened.SYN) & (flows.proto[row] == _TCP)
         return row[fits], serial[fits]
 
     def _cover(self, tables: Tables, data: list[I64]) -> None:
@@ -239,6 +243,7 @@ class TriggerLog:
         fresh = hosts[self._host_key[hosts] != tables.hosts.key[hosts]]
         self._connections[fresh] = 0
         self._host_key[fresh] = tables.hosts.key[fresh]
+        self._hears[fresh] = True
 
     def _match(self, tables: Tables, data: list[I64], opened: list[I64]) -> Triggers:
         """Return the connections with the data before them, once for each flow, between three different hosts."""
