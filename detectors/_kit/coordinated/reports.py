@@ -81,9 +81,9 @@ def decoy_finding(
 ) -> Finding:
     """Return the finding of a scan with decoys; its subject is the real source, or the first one where none is told."""
     subject = real or next(iter(group.members))
-    others = [member for member in group.members if member != subject]
+    others = [to_text(*member) for member in group.members if member != subject]
     who, victim = standing(subject, group.victim, site, tables), to_text(*group.victim)
-    names = listed(to_text(*member) for member in others)
+    names = listed(others)
     evidence = f"{group.times:,} probes with equal sport, seq and ip.id from {len(group.members)} sources"
     return Finding(
         key=key,
@@ -101,20 +101,30 @@ def decoy_finding(
         ports=list(group.ports)[:_PORTS_LISTED],
         port_count=len(group.ports),
         counterfactual=f"would not alert if fewer than {limits.decoy_probes} probes had come from several addresses",
-        observations=[
-            _observation("probes under several addresses", group.times, "probes", limits.decoy_probes, 0.05, 0.6),
-            _observation("addresses", len(group.members), "addresses", limits.decoy_sources, 0.05, 0.4),
-        ],
+        observations=_decoy_observations(group, limits),
         tool=Tool(name=safe("nmap (decoys)"), confidence=0.97, evidence=safe(evidence)),
         benign_checked=_tried(
             "one packet that the mirror delivered several times", "source address and TTL differ, all else is equal"
         ),
         visibility_note=who.visibility_note,
-        next_steps=[
-            f"Act on {to_text(*subject)}." if real else f"Follow the MAC {mac_text(group.mac)} to its switch port.",
-            f"Leave {names} alone: decoys are bystanders." if real else "Treat none of the addresses as guilty yet.",
-        ],
+        next_steps=_decoy_steps(group, real, names),
     )
+
+
+def _decoy_observations(group: DecoyGroup, limits: Limits) -> list[Observation]:
+    return [
+        _observation("probes under several addresses", group.times, "probes", limits.decoy_probes, 0.05, 0.6),
+        _observation("addresses", len(group.members), "addresses", limits.decoy_sources, 0.05, 0.4),
+    ]
+
+
+def _decoy_steps(group: DecoyGroup, real: Address | None, names: str) -> list[str]:
+    if real is None:
+        return [
+            f"Follow the MAC {mac_text(group.mac)} to its switch port.",
+            "Treat none of the addresses as guilty yet.",
+        ]
+    return [f"Act on {to_text(*real)}.", f"Leave {names} alone: decoys are bystanders."]
 
 
 def _decoy_reason(group: DecoyGroup, real: Address | None, names: str) -> str:
@@ -133,42 +143,55 @@ def _decoy_reason(group: DecoyGroup, real: Address | None, names: str) -> str:
 def shared_finding(key: int, shared: SharedScan, lead: Address, limits: Limits, site: Site, tables: Tables) -> Finding:
     """Return the finding of a scan that several sources divide; its subject is the one with the most ports."""
     who, victim = standing(lead, shared.victim, site, tables), to_text(*shared.victim)
-    span, tried = shared.last_ns - shared.first_ns, shared.tried
-    parts = sorted(shared.ports.items(), key=lambda item: (-len(item[1]), item[0]))
-    told = "; ".join(f"{to_text(*source)}: {port_ranges(ports, limit=3)}" for source, ports in parts[:6])
+    sources = [to_text(*source) for source, _ in _parts(shared)]
     ports = sorted(set().union(*shared.ports.values()))
     return Finding(
         key=key,
         subject=Endpoint(lead),
-        score=min(100.0, score(tried, False, who) + _HIDING_POINTS),
+        score=min(100.0, score(shared.tried, False, who) + _HIDING_POINTS),
         confidence=0.9 - min(shared.overlap, 0.5),
         first_ns=shared.first_ns,
         last_ns=shared.last_ns,
-        count=tried,
-        title=title(f"Scan of {victim} divided by {counted(len(parts), 'source')}"),
-        reason=(
-            f"{counted(len(parts), 'source')} tried {counted(tried, 'failing port')} of {victim} in {duration(span)}, "
-            f"{shared.overlap:.0%} of them twice: {told}."
-        ),
+        count=shared.tried,
+        title=title(f"Scan of {victim} divided by {counted(len(sources), 'source')}"),
+        reason=_shared_reason(shared),
         objects=[Endpoint(shared.victim)],
         object_count=1,
         proto=_TCP,
         ports=ports[:_PORTS_LISTED],
         port_count=len(ports),
-        counterfactual=(
-            f"would not alert below {limits.sharing_sources} sources with {limits.ports_each} failing ports each, "
-            f"or if they had tried the same ports"
-        ),
+        counterfactual=_shared_margin(limits),
         observations=_shared_observations(shared, limits),
         benign_checked=_tried(
             "clients of one dead server", f"they would fail at the same ports; {shared.overlap:.0%} were tried twice"
         ),
         visibility_note=who.visibility_note,
         next_steps=[
-            f"Find out what {listed(to_text(*source) for source, _ in parts)} have in common: one user, one loader.",
+            f"Find out what {listed(sources)} have in common: one user, one loader.",
             f"Put the ports together: their union is what the scanner knows of {victim}.",
         ],
-    )  # fmt: skip
+    )
+
+
+def _parts(shared: SharedScan) -> list[tuple[Address, set[int]]]:
+    """Return the ports of each source, most first."""
+    return sorted(shared.ports.items(), key=lambda item: (-len(item[1]), item[0]))
+
+
+def _shared_reason(shared: SharedScan) -> str:
+    parts = _parts(shared)
+    told = "; ".join(f"{to_text(*source)}: {port_ranges(ports, limit=3)}" for source, ports in parts[:6])
+    return (
+        f"{counted(len(parts), 'source')} tried {counted(shared.tried, 'failing port')} of {to_text(*shared.victim)} "
+        f"in {duration(shared.last_ns - shared.first_ns)}, {shared.overlap:.0%} of them twice: {told}."
+    )
+
+
+def _shared_margin(limits: Limits) -> str:
+    return (
+        f"would not alert below {limits.sharing_sources} sources with {limits.ports_each} failing ports each, "
+        f"or if they had tried the same ports"
+    )
 
 
 def _shared_observations(shared: SharedScan, limits: Limits) -> list[Observation]:
@@ -193,6 +216,7 @@ def idle_finding(key: int, used: InName, limits: Limits, site: Site, tables: Tab
     hosts = list(dict.fromkeys(host for host, _ in used.targets))
     ports, who = list(dict.fromkeys(port for _, port in used.targets)), standing(used.prober, hosts[0], site, tables)
     prober, zombie = to_text(*used.prober), to_text(*used.zombie)
+    evidence = f"unasked SYN/ACKs to {zombie}:{used.port}, SYNs from there under the MAC of {prober}"
     return Finding(
         key=key,
         subject=Endpoint(used.prober),
@@ -210,15 +234,8 @@ def idle_finding(key: int, used: InName, limits: Limits, site: Site, tables: Tab
         ports=ports[:_PORTS_LISTED],
         port_count=len(ports),
         counterfactual=f"would not alert below {limits.knocks} unasked SYN/ACKs, or if the MACs were different",
-        observations=[
-            _observation("unasked SYN/ACKs", used.knocks, "packets", limits.knocks, 1_800.0, 0.4),
-            _observation("probes in another's name", len(used.targets), "probes", limits.idle_ports, 1_800.0, 0.6),
-        ],
-        tool=Tool(
-            name=safe("nmap (idle scan)"),
-            confidence=0.9,
-            evidence=safe(f"unasked SYN/ACKs to {zombie}:{used.port}, SYNs from there under the MAC of {prober}"),
-        ),
+        observations=_idle_observations(used, limits),
+        tool=Tool(name=safe("nmap (idle scan)"), confidence=0.9, evidence=safe(evidence)),
         benign_checked=_tried(
             "backscatter of an attack on somebody else",
             "whose answers come unasked does not send under the receiver's address",
@@ -229,6 +246,13 @@ def idle_finding(key: int, used: InName, limits: Limits, site: Site, tables: Tab
             f"Check what {listed(to_text(*host) for host in hosts)} allows {zombie} to reach: that is what was asked.",
         ],
     )
+
+
+def _idle_observations(used: InName, limits: Limits) -> list[Observation]:
+    return [
+        _observation("unasked SYN/ACKs", used.knocks, "packets", limits.knocks, 1_800.0, 0.4),
+        _observation("probes in another's name", len(used.targets), "probes", limits.idle_ports, 1_800.0, 0.6),
+    ]
 
 
 def _idle_reason(used: InName) -> str:
