@@ -1,8 +1,12 @@
-"""Tests of the encapsulation detector: each kind by its bytes, the excuses that lower it, and mirrors told apart."""
+"""Tests of the encapsulation detector: each kind by its bytes, the excuses that lower it, and mirrors told apart.
+
+The captures below `data` were made by OpenVPN 2.6.14; all other traffic is synthetic, by the layouts of the references.
+"""
 
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +15,9 @@ from detectors.encapsulation import carried, wireguard_session
 from nettriage.model.addresses import AddressPairs, AddressSet
 from nettriage.model.alert import Alert
 from nettriage.model.site import Site
-from tests.detectors.driver import SITE, detector, run_frames
+from tests.detectors.driver import SITE, detector, run_capture, run_frames
+
+DATA = Path(__file__).parents[1] / "data"
 
 HOST, PEER, OUTSIDE = "10.0.1.11", "10.0.1.12", "192.0.2.9"
 SID, SID_2 = b"clientid", b"serverid"
@@ -119,6 +125,16 @@ def test_openvpn_with_hidden_control_is_known_by_its_session_id():
     """Under tls-crypt only opcode and session id are in clear: the id that goes on is the proof."""
     (alert,) = _alerts(_datagrams(443, _openvpn_crypt_turns()))
 
+    assert alert.tool is not None
+    assert alert.tool.name == "OpenVPN"
+
+
+@pytest.mark.parametrize("name", ["openvpn_tcp", "openvpn_udp_tls_crypt"])
+def test_the_real_tool_is_named_on_a_foreign_port(name):
+    """OpenVPN itself, on port 443, in clear over TCP and with tls-crypt over UDP, is found with both ends."""
+    (alert,) = run_capture(DATA / f"{name}.pcap", ["encapsulation"]).alerts
+
+    assert [party.ip for party in alert.via] == [HOST, PEER]
     assert alert.tool is not None
     assert alert.tool.name == "OpenVPN"
 
