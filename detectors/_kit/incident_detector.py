@@ -7,11 +7,13 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from detectors._kit import rounds
 from detectors._kit.aftermath import FOLLOW_UP_POINTS, READS, Aftermath, follow_up_words
 from detectors._kit.found import flow_refs, found
 from detectors._kit.incidents import Incident
 from detectors._kit.ledger import Burst, Ledger, LedgerPlan
 from detectors._kit.reasons import title
+from detectors._kit.rounds import ROUND_POINTS, Rounds
 from detectors._kit.scancontacts import ScanContacts
 from detectors._kit.tools.annotate import TOOL_POINTS, tool_of
 from detectors._kit.tools.book import Family, ToolBook
@@ -60,7 +62,7 @@ class IncidentDetector(Detector):
         """Add to what a detector says it reads what the watch for sessions that follow reads."""
         super().__init_subclass__()
         if "reads" in cls.__dict__:
-            cls.reads = cls.reads | READS
+            cls.reads = cls.reads | READS | rounds.READS
 
     def __init__(self, tuning: Tuning, site: Site) -> None:
         """Make empty state."""
@@ -69,6 +71,7 @@ class IncidentDetector(Detector):
         self._ledger = Ledger(self._plan())
         self._tools = None if self.tools is None else ToolBook(self._mixer, self.tools)
         self._aftermath = Aftermath(self._mixer)
+        self._rounds = Rounds(self._mixer)
 
     @abstractmethod
     def _plan(self) -> LedgerPlan:
@@ -103,6 +106,7 @@ class IncidentDetector(Detector):
         if self._tools is not None:
             self._tools.note(seen)
         self._aftermath.note(seen)
+        self._rounds.note(seen)
         contacts = self._contacts(seen)
         if contacts is not None:
             self._ledger.add(self._keys(contacts), contacts, contacts.weight, self._burst(contacts))
@@ -110,6 +114,7 @@ class IncidentDetector(Detector):
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
         """Return incidents that ended, then those that are new or changed."""
         self._ledger.settle(now_ns)
+        self._rounds.settle(self._ledger.book)
         self._aftermath.settle(now_ns, {incident.key for incident in self._ledger.book})
         over = self._ledger.book.take_over(FINDINGS_A_TICK)
         findings = [replace(item.finding, closed=True) for item in over if item.finding is not None]
@@ -117,6 +122,7 @@ class IncidentDetector(Detector):
             incident.finding = self._finding(incident, tables)
             incident.changed = False
             self._aftermath.watch(incident)
+            self._rounds.follow(incident)
             findings.append(incident.finding)
         return findings
 
@@ -127,7 +133,12 @@ class IncidentDetector(Detector):
 
     def state_bytes(self) -> int:
         """Return the memory of ledger and tools."""
-        return self._ledger.nbytes + (0 if self._tools is None else self._tools.nbytes) + self._aftermath.nbytes
+        return (
+            self._ledger.nbytes
+            + (0 if self._tools is None else self._tools.nbytes)
+            + self._aftermath.nbytes
+            + self._rounds.nbytes
+        )
 
     def _judged(self, now_ns: int, tables: Tables) -> list[Incident]:
         """Return the changed incidents that are credible, without new ones of a source that has too many of them."""
@@ -152,7 +163,7 @@ class IncidentDetector(Detector):
         return Finding(
             key=incident.key,
             subject=Endpoint(incident.src),
-            score=min(100.0, account.score + points),
+            score=min(max(account.score + points, 0.0), 100.0),
             confidence=account.confidence,
             first_ns=incident.first_ns,
             last_ns=incident.last_ns,
@@ -169,11 +180,12 @@ class IncidentDetector(Detector):
             observations=account.observations,
             tool=tool,
             findings=found(incident, tables),
-            benign_checked=account.benign_checked + ([watched] if watched else []),
+            benign_checked=[*account.benign_checked, self._rounds.check(incident), *([watched] if watched else [])],
             visibility_note=who.visibility_note,
             next_steps=account.next_steps,
         )
 
     def _extra_points(self, incident: Incident, who: Standing, *, named: bool) -> float:
         followed = bool(incident.sessions) and not who.declared_scanner
-        return TOOL_POINTS * named + FOLLOW_UP_POINTS * followed
+        lowered = incident.scheduled and not who.declared_scanner
+        return TOOL_POINTS * named + FOLLOW_UP_POINTS * followed - ROUND_POINTS * lowered

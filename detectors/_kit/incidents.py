@@ -52,6 +52,8 @@ class Incident:
     sessions: list[FollowUp] = field(default_factory=list)
     """Sessions to services that it found, at most `SESSIONS_MAX`."""
     sessions_left_out: int = 0
+    scheduled: bool = False
+    """Whether the same targets came round at the same period often enough to know a schedule."""
     changed: bool = True
     finding: Finding | None = None
     """What was last said of it; None while it was not reported."""
