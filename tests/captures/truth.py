@@ -14,30 +14,33 @@ from typing import Any
 SHARED = Path(os.environ.get("SHARED_CAPTURES", Path(__file__).parents[3] / "shared" / "captures"))
 """Folder of the captures with truth files; it does not come with a clone."""
 
-SCANS = frozenset({"vertical-scan", "horizontal-scan", "block-scan"})
 KINDS: tuple[tuple[str, frozenset[str]], ...] = (
-    ("scan.vertical.ack", frozenset()),
-    ("scan.vertical.window", frozenset()),
+    ("scan.vertical.ack", frozenset({"stealth-scan"})),
+    ("scan.vertical.window", frozenset({"stealth-scan"})),
+    ("scan.vertical.fin", frozenset({"stealth-scan"})),
+    ("scan.vertical.null", frozenset({"stealth-scan"})),
+    ("scan.vertical.xmas", frozenset({"stealth-scan"})),
+    ("scan.vertical.maimon", frozenset({"stealth-scan"})),
     ("scan.vertical", frozenset({"vertical-scan"})),
-    ("scan.decoy", frozenset({"vertical-scan"})),
+    ("scan.decoy", frozenset({"coordinated-scan"})),
     ("scan.filtered", frozenset({"vertical-scan"})),
     ("scan.fixed_srcport", frozenset({"vertical-scan"})),
     ("scan.horizontal", frozenset({"horizontal-scan"})),
     ("scan.block", frozenset({"block-scan"})),
-    ("scan.ports326", SCANS),
-    ("scan.postgres", SCANS),
+    ("scan.ports326", frozenset({"service-list-scan"})),
+    ("scan.postgres", frozenset({"database-scan"})),
     ("scan.ping", frozenset({"host-sweep"})),
     ("proxy.", frozenset({"internal-proxy"})),
-    ("relay.chain", frozenset({"relay"})),
-    ("relay.portproxy", frozenset({"relay"})),
-    ("relay.interactive", frozenset({"relay"})),
+    ("relay.", frozenset({"relay"})),
     ("tunnel.dns", frozenset({"dns-tunnel"})),
     ("tunnel.icmp", frozenset({"icmp-tunnel"})),
+    ("tunnel.chisel", frozenset({"tunnel-tool"})),
+    ("tunnel.wireguard", frozenset({"encapsulation"})),
     ("tunnel.wireguard", frozenset({"encapsulation"})),
     ("relay.beacon", frozenset({"beacon", "relay"})),
 )
 """Kinds that answer a category of the truth files, by prefix; a category without kinds needs one not built yet."""
-SERVED_BY_VIA = ("proxy.", "relay.")
+SERVED_BY_VIA = ("proxy.", "relay.", "tunnel.chisel")
 """Categories whose subject is the host in the middle."""
 LOUD = frozenset({"medium", "high", "critical"})
 
