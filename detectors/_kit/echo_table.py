@@ -141,7 +141,8 @@ class EchoTable:
         for scale, idle_ns in enumerate(SCALES_NS):
             for share, least_ns in enumerate((idle_ns, int(idle_ns * _IN_SHARE))):
                 at = np.flatnonzero(events.idle_ns >= least_ns)
-                np.add.at(self._seen[:, :, scale, share], (events.flow[at], events.side[at]), np.uint32(1))
+                if len(at):
+                    np.add.at(self._seen[:, :, scale, share], (events.flow[at], events.side[at]), np.uint32(1))
 
     def _count_hits(self, events: ResumeEvents, met: Echoes, tables: Tables) -> Rows:
         """Enter the coincidences; return the row of each that has one."""

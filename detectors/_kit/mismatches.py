@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +18,6 @@ _EXPECTS: dict[int, str] = {
     25: "SMTP", 21: "FTP", 23: "Telnet", 88: "Kerberos", 110: "POP3", 135: "RPC", 139: "NetBIOS", 143: "IMAP",
     389: "LDAP", 445: "SMB", 1433: "SQL Server", 3306: "MySQL", 3389: "RDP", 5432: "PostgreSQL",
 }  # fmt: skip
-_EXPECTED = np.array(sorted(_EXPECTS), np.uint16)
-_LOGIN_PORTS = np.array([22, 23, 53, 135, 139, 445], np.uint16)
-"""Ports on which TLS, HTTP or text of the web has no business, not even after an upgrade."""
-_TLS_PORTS = np.array([port for port, name in _EXPECTS.items() if name == _TLS], np.uint16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +36,34 @@ class _Rule:
     spoken: str
     client: int
     server: int
-    ports: npt.NDArray[np.uint16]
+    ports: Bools
+    """`bool [65536]`, by port."""
     score: float
     own: int = 0
     """The port that the protocol owns."""
 
 
+def _table(ports: Iterable[int]) -> Bools:
+    table = np.zeros(65_536, np.bool_)
+    table[list(ports)] = True
+    return table
+
+
+_IS_EXPECTED = _table(_EXPECTS)
+_IS_LOGIN = _table((22, 23, 53, 135, 139, 445))
+"""Ports on which TLS, HTTP or text of the web has no business, not even after an upgrade."""
+_IS_TLS = _table(port for port, name in _EXPECTS.items() if name == _TLS)
 _RULES = (
-    _Rule("SSH", Speech.SSH, Speech.SSH, _EXPECTED, 58.0, own=22),
-    _Rule("SOCKS", Speech.SOCKS, Speech.SOCKS, _EXPECTED, 62.0),
-    _Rule("OpenVPN", Speech.OPENVPN, Speech.OPENVPN, _EXPECTED, 46.0),
-    _Rule("TLS", Speech.TLS, Speech.TLS, _LOGIN_PORTS, 48.0),
-    _Rule("HTTP", Speech.HTTP_REQUEST, Speech.HTTP_ANSWER, _LOGIN_PORTS, 44.0),
-    _Rule("RDP", Speech.TPKT, Speech.TPKT, _TLS_PORTS, 46.0),
-    _Rule("SMB", Speech.SMB, Speech.SMB, _TLS_PORTS, 50.0),
-    _Rule("plain text", Speech.TEXT, Speech.TEXT, _TLS_PORTS, 46.0),
+    _Rule("SSH", Speech.SSH, Speech.SSH, _IS_EXPECTED, 58.0, own=22),
+    _Rule("SOCKS", Speech.SOCKS, Speech.SOCKS, _IS_EXPECTED, 62.0),
+    _Rule("OpenVPN", Speech.OPENVPN, Speech.OPENVPN, _IS_EXPECTED, 46.0),
+    _Rule("TLS", Speech.TLS, Speech.TLS, _IS_LOGIN, 48.0),
+    _Rule("HTTP", Speech.HTTP_REQUEST, Speech.HTTP_ANSWER, _IS_LOGIN, 44.0),
+    _Rule("RDP", Speech.TPKT, Speech.TPKT, _IS_TLS, 46.0),
+    _Rule("SMB", Speech.SMB, Speech.SMB, _IS_TLS, 50.0),
+    _Rule("plain text", Speech.TEXT, Speech.TEXT, _IS_TLS, 46.0),
 )
 """In this order: the first that holds is said."""
-_IS_EXPECTED, _IS_LOGIN = np.zeros(65_536, np.bool_), np.zeros(65_536, np.bool_)
-"""The same ports as look-up tables."""
-_IS_EXPECTED[_EXPECTED] = True
-_IS_LOGIN[_LOGIN_PORTS] = True
 _KNOWN_TEXT = int(Speech.SSH | Speech.HTTP_REQUEST | Speech.HTTP_ANSWER)
 
 
@@ -89,7 +93,9 @@ def _holds(
     ports: npt.NDArray[np.uint16],
 ) -> Bools:  # fmt: skip
     holds = ((client & np.uint16(rule.client)) != 0) & ((server & np.uint16(rule.server)) != 0)
-    holds &= np.isin(ports, rule.ports) & (ports != rule.own)
+    holds &= rule.ports[ports] & (ports != rule.own)
+    if not holds.any():
+        return np.asarray(holds)
     if rule.client == Speech.SOCKS:
         holds &= _answers_socks(opened, known)
     if rule.client == Speech.TEXT:

@@ -96,11 +96,9 @@ class OpeningWatch(PrefixWatch):
 
     def openings(self, now_ns: int, tables: Tables) -> Openings:
         """Return the TCP flows that grew, each once, and forget all marks."""
-        if not self._any:
+        marked = self._take()
+        if not len(marked):
             return _NONE
-        marked = np.flatnonzero(self._marked)
-        self._marked[marked] = False
-        self._any = False
         return _MEMO.openings(now_ns, tables, marked)
 
 

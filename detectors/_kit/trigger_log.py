@@ -47,6 +47,10 @@ class Triggers(NamedTuple):
         )  # fmt: skip
 
 
+_NONE = np.zeros(0, np.int64)
+_NO_TRIGGERS = Triggers(_NONE, _NONE, _NONE.astype(np.uint8), _NONE, _NONE, _NONE, _NONE.astype(np.bool_))
+
+
 class _Columns:
     """Rows of equally long columns, at most `_EVENTS_MAX` between two looks."""
 
@@ -252,6 +256,8 @@ class TriggerLog:
         hearer = hosts.key[flows.host[row, 1 - side]]
         opener = hosts.key[flows.host[opened[1], ORIGINATOR]]
         into, out = preceding(Events(hearer, ts_ns), Events(opener, opened[0]), WINDOWS_NS[-1], _NEAREST)
+        if not len(into):
+            return _NO_TRIGGERS
         speaker, target = hosts.key[flows.host[row, side]][into], hosts.key[flows.host[opened[1], 1]][out]
         other = (serial[into] != opened[2][out]) & (speaker != target)
         into, out = into[other][::-1], out[other][::-1]

@@ -94,6 +94,8 @@ class KeyTable:
 
     def drop(self, rows: Rows) -> None:
         """Free `rows`; their keys are forgotten."""
+        if not len(rows):
+            return
         held = rows[self.keys[rows] != 0]
         self.keys[held] = 0
         self._rank.reshape(-1)[held] = _EMPTY_RANK
@@ -102,7 +104,8 @@ class KeyTable:
 
     def rows_in_use(self) -> Rows:
         """Return the rows that hold a key, ascending."""
-        return np.flatnonzero(self.keys)
+        rows: Rows = (self.keys != 0).nonzero()[0]
+        return rows
 
     def _set_of(self, keys: U64) -> Rows:
         return (keys & np.uint64(self._sets - 1)).astype(np.intp)

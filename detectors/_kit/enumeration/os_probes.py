@@ -34,5 +34,7 @@ def os_probes(packets: PacketBatch) -> tuple[Rows, npt.NDArray[np.uint8]]:
         odd = np.flatnonzero(packets.tcp_flags == flags)
         number[odd[(packets.window[odd] == window) & (packets.proto[odd] == _TCP)]] = at
     rows = np.flatnonzero(number)
+    if not len(rows):
+        return rows, number[:0]
     rows = rows[~packets.duplicate[rows] & (packets.flaw[rows] == 0)]
     return rows, number[rows]
