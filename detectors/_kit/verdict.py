@@ -111,6 +111,15 @@ def benign_checks(incident: Incident, who: Standing, things: str) -> list[Benign
             "peer-to-peer or ordinary use",
             f"{share:.0%} of the {things} tried gave nothing; ordinary use mostly succeeds",
         ),
+        (
+            "backscatter of packets sent under its address",
+            f"its own probes of the {counted(failed, 'failing target')} were seen; backscatter shows answers alone",
+        ),
+        (
+            "many clients behind one address",
+            f"they would use what they reach: {counted(results.count(*ANSWERED), 'answer')} stand against "
+            f"{counted(failed, 'failure')}",
+        ),
         ("answers lost by the capture", _loss_answer(who, results.count(*REFUSED), failed)),
     ]
     if who.roles & (Role.RESOLVER | Role.ROUTER | Role.MAIL):
