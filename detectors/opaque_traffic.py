@@ -47,7 +47,9 @@ from nettriage.model.tuning import Tuning, knob
 
 _S = 1_000_000_000
 _FLOWS_PER_TICK = 128
-_INSIDE_SCORE, _OUTSIDE_SCORE, _TLS_PORT_EXTRA, _OFTEN_EXTRA = 58.0, 20.0, 10.0, 10.0
+_INSIDE_SCORE, _OUTSIDE_SCORE, _TLS_PORT_EXTRA, _OFTEN_EXTRA = 58.0, 20.0, 5.0, 10.0
+"""To a server outside it stays low, on the port of TLS too: messengers of telephones speak like this (25 of 1,519
+flows to port 443 in public captures)."""
 _NEXT_STEPS = (
     "On {host}: find the process that holds the port or the connection, and ask what it speaks",
     "Look whether the server opens connections for its clients at the same moments",

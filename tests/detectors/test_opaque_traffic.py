@@ -40,12 +40,13 @@ def test_a_server_inside_is_the_subject():
     assert alert.count == 4
 
 
-def test_a_server_outside_weighs_less_except_on_the_port_of_tls():
-    """Outside the client is the subject: low on any port, medium on 443 where TLS is expected."""
+def test_a_server_outside_weighs_less_than_one_inside():
+    """Outside the client is the subject and stays low, a little higher on 443 where TLS is expected."""
     other, tls_port = (_alerts((_random, _random), server=OUTSIDE, port=port)[0] for port in (9_999, 443))
 
     assert (other.subject.ip, other.severity) == (CLIENT, "low")
-    assert (tls_port.subject.ip, tls_port.severity) == (CLIENT, "medium")
+    assert (tls_port.subject.ip, tls_port.severity) == (CLIENT, "low")
+    assert tls_port.score > other.score
 
 
 def test_one_connection_is_not_enough_for_medium():
