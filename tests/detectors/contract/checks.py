@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from time import perf_counter
+from time import process_time
 
 from detectors._kit.reasons import TITLE_CELLS_MAX
 from nettriage.model.addresses import to_text
@@ -164,15 +164,15 @@ class _Timed(Recording):
 
     def push(self, seen):
         """Hand on, and take the time."""
-        start = perf_counter()
+        start = process_time()
         super().push(seen)
-        self.seconds += perf_counter() - start
+        self.seconds += process_time() - start
 
     def tick(self, now_ns, tables):
         """Hand on, and take the time."""
-        start = perf_counter()
+        start = process_time()
         findings = super().tick(now_ns, tables)
-        self.seconds += perf_counter() - start
+        self.seconds += process_time() - start
         return findings
 
 
