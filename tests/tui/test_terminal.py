@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -153,13 +152,3 @@ def test_no_colour_is_no_colour(tmp_path: Path) -> None:
     codes = {code for found in re.findall(rb"\x1b\[([0-9;]*)m", raw) for code in found.split(b";")}
 
     assert codes <= {b"", b"0", b"1", b"2", b"4", b"7", b"22", b"24", b"27", b"39", b"49"}
-
-
-def test_the_first_picture_comes_soon(tmp_path: Path) -> None:
-    """From the start of the interpreter to the first list in well under what a person calls waiting."""
-    started = time.monotonic()
-    with Terminal(RUN, "busy", str(tmp_path)) as terminal:
-        terminal.until("Relay")
-        took_s = time.monotonic() - started
-
-    assert took_s < 5
