@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from detectors._kit.incidents import IDLE_NS, SESSIONS_MAX, Incident
+from detectors._kit.incidents import IDLE_NS, SESSIONS_MAX, Incident, IncidentBook
 from detectors._kit.legs import rfc3339
 from detectors._kit.results import ANSWERED
 from nettriage.model.addresses import to_text
@@ -96,15 +96,16 @@ class Aftermath:
             self._evicted += 1
         self._index()
 
-    def settle(self, now_ns: int, incidents: set[int]) -> None:
-        """Forget the services that were found long ago, and all incidents whose keys are not among `incidents`."""
+    def settle(self, now_ns: int, book: IncidentBook) -> None:
+        """Forget the services that were found long ago, and what was read of incidents that are over."""
         old = [key for key, item in self._services.items() if now_ns - item.found_ns > IDLE_NS]
         for key in old:
             del self._services[key]
         if old:
             self._index()
-        if len(self._read) > len(incidents):
-            self._read = {key: read for key, read in self._read.items() if key in incidents}
+        if len(self._read) > len(book):
+            open_now = {incident.key for incident in book}
+            self._read = {key: read for key, read in self._read.items() if key in open_now}
 
     def _index(self) -> None:
         self._keys = np.sort(np.array(list(self._services), np.uint64))

@@ -80,7 +80,9 @@ class DatabaseServers:
 
     def note_roles(self, tables: Tables, now_ns: int) -> None:
         """Learn the servers that the state knows, of sessions whose start was not seen."""
-        keys = tables.hosts.key[(tables.hosts.roles & np.uint32(Role.DATABASE)) != 0]
+        hosts = tables.hosts
+        at = hosts.roles.nonzero()[0]
+        keys = hosts.key[at[(hosts.roles[at] & np.uint32(Role.DATABASE)) != 0]]
         keys = keys[keys != 0]
         if len(keys):
             self._learn(keys, np.full(len(keys), now_ns, np.int64))

@@ -113,10 +113,13 @@ class IncidentDetector(Detector):
 
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
         """Return incidents that ended, then those that are new or changed."""
+        book = self._ledger.book
         self._ledger.settle(now_ns)
-        self._rounds.settle(self._ledger.book)
-        self._aftermath.settle(now_ns, {incident.key for incident in self._ledger.book})
-        over = self._ledger.book.take_over(FINDINGS_A_TICK)
+        self._rounds.settle(book)
+        self._aftermath.settle(now_ns, book)
+        over = book.take_over(FINDINGS_A_TICK)
+        if not (over or len(book)):
+            return []
         findings = [replace(item.finding, closed=True) for item in over if item.finding is not None]
         for incident in self._judged(now_ns, tables)[: FINDINGS_A_TICK - len(findings)]:
             incident.finding = self._finding(incident, tables)

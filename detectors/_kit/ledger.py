@@ -106,8 +106,10 @@ class Ledger:
     def add(self, keys: U64, contacts: ScanContacts, weights: I64, burst: Burst | None = None) -> None:
         """Take in contacts in event order under their keys, with weights in micronats."""
         located = self._table.locate(keys, contacts.ts_ns)
-        self._end_incidents(located.evicted[self._in_book[located.evicted]])
-        self._reset(located.new_rows)
+        if len(located.evicted):
+            self._end_incidents(located.evicted[self._in_book[located.evicted]])
+        if len(located.new_rows):
+            self._reset(located.new_rows)
         targets = contacts.targets
         at = np.flatnonzero(located.rows >= 0)
         at = at[~self._recent.holds(located.rows[at], targets[at])]
@@ -120,7 +122,9 @@ class Ledger:
 
     def settle(self, now_ns: int) -> None:
         """End the incidents that have been quiet for `IDLE_NS`, and free their rows."""
-        self._end_incidents(np.array(self.book.quiet(now_ns), np.intp), free=True)
+        quiet = self.book.quiet(now_ns)
+        if quiet:
+            self._end_incidents(np.array(quiet, np.intp), free=True)
 
     def _reset(self, rows: Rows) -> None:
         self._answered.clear(rows)

@@ -97,6 +97,8 @@ class Rounds:
 
     def settle(self, incidents: Iterable[Incident]) -> None:
         """Forget what is over, and have those incidents judged again whose schedule was just learned."""
+        if not self._tracks:
+            return
         open_now = {incident.key: incident for incident in incidents}
         self._tracks = {key: track for key, track in self._tracks.items() if key in open_now}
         for key, track in self._tracks.items():

@@ -168,6 +168,8 @@ class Pipeline:
                 self._evidence.remember(seen)
 
     def _feed(self, seen: Slice) -> None:
+        if seen.is_quiet:
+            return
         for detector in tuple(self._active):
             self._guarded(detector, None, detector.push, seen)
 

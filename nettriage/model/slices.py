@@ -173,3 +173,8 @@ class Slice:
     tables: Tables
     now_ns: int
     """Packet clock after this slice: no event of a later slice is older, except by the reordering of the capture."""
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether time passed and nothing else: no packet came, no contact was settled, no flow ended."""
+        return not (len(self.packets) or len(self.contacts) or len(self.ends))
