@@ -146,7 +146,7 @@ class BeatRings:
         turn = np.empty(len(rows), np.int64)
         turn[groups.order] = np.arange(len(rows)) - np.repeat(groups.starts, groups.counts)
         ring[rows, (total[rows] + turn) % RING] = values
-        np.add.at(total, rows, 1)
+        np.add.at(total, rows, np.int64(1))
 
     def drain(self, min_beats: int) -> Rows:
         """Return the rows touched since the last call that have so many beats."""

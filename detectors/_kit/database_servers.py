@@ -81,7 +81,7 @@ class DatabaseServers:
     def note_roles(self, tables: Tables, now_ns: int) -> None:
         """Learn the servers that the state knows, of sessions whose start was not seen."""
         hosts = tables.hosts
-        at = hosts.roles.nonzero()[0]
+        at = (hosts.roles != 0).nonzero()[0]
         keys = hosts.key[at[(hosts.roles[at] & np.uint32(Role.DATABASE)) != 0]]
         keys = keys[keys != 0]
         if len(keys):

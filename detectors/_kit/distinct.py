@@ -140,6 +140,8 @@ def _raise(registers: U8, rows: Rows | I64, keys: U64) -> None:
 
 def _first_of_pair(rows: Rows, keys: U64) -> Rows:
     """Return, in row order, the index of the first appearance of each (row, key)."""
+    if len(rows) == 1:
+        return np.zeros(1, np.intp)
     mixed = keys ^ (rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
     return np.sort(np.unique(mixed, return_index=True)[1])
 

@@ -271,7 +271,7 @@ class DnsGroups:
         turn = np.empty(len(rows), np.int64)
         turn[groups.order] = np.arange(len(rows)) - np.repeat(groups.starts, groups.counts)
         number = self._total[rows] + turn
-        np.add.at(self._total, rows, 1)
+        np.add.at(self._total, rows, np.int64(1))
         wanted = np.flatnonzero((number < _NAMES_FIRST) | self.watched[rows])
         slot = np.where(number < _NAMES_FIRST, number, _NAMES_FIRST + number % _NAMES_LATEST)[wanted]
         kept = kept[wanted]

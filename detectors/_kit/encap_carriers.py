@@ -135,7 +135,7 @@ class Carriers:
         rows, way = found.rows[held], swap[held].astype(np.intp)
         self._last_ns[rows] = ts_ns[held]
         np.bitwise_or.at(self._kinds, rows, carried.kind[held])
-        np.add.at(self._packets, (rows, way), 1)
+        np.add.at(self._packets, (rows, way), np.int64(1))
         np.add.at(self._bytes, (rows, way), seen.packets.wire_len[carried.row[held]])
         self._note_inside(seen, carried.row[held], rows, way)
         self._touched[rows] = True

@@ -110,14 +110,18 @@ class FanoutTable:
             return
         keys = events.dst_key if self._of_targets else events.src_key
         located = self._table.locate(keys[at], events.ts_ns[at])
-        self._reset(located.new_rows, events, at[located.new_first])
+        if len(located.new_rows):
+            self._reset(located.new_rows, events, at[located.new_first])
         placed = located.rows >= 0
         at, rows = at[placed], located.rows[placed]
         slots, stale = self._ring.enter(rows, events.ts_ns[at])
-        self._empty(stale)
+        if len(stale):
+            self._empty(stale)
         tried, settled = made[at] & (slots >= 0), ~made[at] & (slots >= 0)
-        self._count_attempts(slots[tried], events, at[tried])
-        self._count_outcomes(slots[settled], events.outcome[at[settled]])
+        if tried.any():
+            self._count_attempts(slots[tried], events, at[tried])
+        if settled.any():
+            self._count_outcomes(slots[settled], events.outcome[at[settled]])
         np.maximum.at(self._last_ns, rows, events.ts_ns[at])
         self._dirty[rows] = True
 

@@ -178,6 +178,8 @@ class Ledger:
             count, at = burst.count[seen.contact], seen.cells["ts_ns"]
             near = self._recent.earlier(seen.rows, seen.turn, at, np.maximum(count, 1) - 1)
             seen.alarm[(count > 0) & (at - burst.within_ns[seen.contact] <= near)] = BY_BURST
+        if not enough.any():
+            return
         seen.alarm[(seen.slow >= int(plan.slow.alarm * MICRONATS)) & enough] = BY_SLOW
         seen.alarm[(seen.fast >= int(plan.fast.alarm * MICRONATS)) & enough] = BY_FAST
 
@@ -186,6 +188,8 @@ class Ledger:
 
         Returns where in `seen` each one alarmed. Python runs once an incident, of which there are few.
         """
+        if not seen.alarm.any():
+            return {}
         alarms = np.flatnonzero((seen.alarm > 0) & ~self._in_book[seen.rows])
         if not len(alarms):
             return {}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -115,13 +114,20 @@ class _Latest:
         self._events: ContactEvents | None = None
         self._at: Rows = np.zeros(0, np.intp)
         self._contacts: ScanContacts | None = None
+        self._targets: tuple[Mixer, U64] | None = None
 
     def of(self, events: ContactEvents) -> tuple[Rows, ScanContacts]:
-        """Return the rows of the settled contacts that have ports, and a copy whose columns may be replaced."""
+        """Return the rows of the settled contacts that have ports, and these contacts, which nobody changes."""
         if self._contacts is None or self._events is not events:
             self._at = settled_rows(events, has_ports(events.proto))
-            self._events, self._contacts = events, contacts_at(events, self._at)
-        return self._at, copy(self._contacts)
+            self._events, self._contacts, self._targets = events, contacts_at(events, self._at), None
+        return self._at, self._contacts
+
+    def targets(self, contacts: ScanContacts, mixer: Mixer) -> U64:
+        """Return the keys of the targets of the contacts last returned."""
+        if self._targets is None or self._targets[0] != mixer:
+            self._targets = mixer, mixer(contacts.dst_key, contacts.proto, contacts.port)
+        return self._targets[1]
 
 
 _LATEST = _Latest()
@@ -143,15 +149,13 @@ class Evidence:
         at, contacts = _LATEST.of(events)
         if not len(at):
             return None
-        keys = self._mixer(contacts.dst_key, contacts.proto, contacts.port)
-        known = self.history.note(keys, contacts.ts_ns, contacts.failed)
+        known = self.history.note(_LATEST.targets(contacts, self._mixer), contacts.ts_ns, contacts.failed)
         nats = np.where(known.served >= POPULAR_SOURCES, self._weights.answered_popular, self._weights.answered)
         failed = np.flatnonzero(contacts.failed)
         if len(failed):
             nats[failed] = self._nats_of_failures(events, at[failed], known.shared_failure[failed])
-        contacts.weight = np.rint(nats * MICRONATS).astype(np.int64)
-        contacts.fresh = ~contacts.failed & (known.served == 0)
-        return contacts
+        weight = np.rint(nats * MICRONATS).astype(np.int64)
+        return replace(contacts, weight=weight, fresh=~contacts.failed & (known.served == 0))
 
     def _nats_of_failures(
         self, events: ContactEvents, at: Rows, shared: npt.NDArray[np.bool_]

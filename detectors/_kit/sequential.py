@@ -67,16 +67,17 @@ class SequentialTest:
         `ts_ns` and `weights` are in the order of `groups.order`: by row, and in event order inside a row.
         Returns `i8 [n]`, in that order, each walk after each event.
         """
-        walked = np.empty(len(ts_ns), np.int64)
         step = ts_ns // self._step_ns
+        if len(groups.ids) == len(ts_ns):
+            return self._walk_once(groups.ids, step, weights)
+        walked = np.empty(len(ts_ns), np.int64)
         alone = np.flatnonzero(groups.counts == 1)
         at = groups.starts[alone]
         walked[at] = self._walk_once(groups.ids[alone], step[at], weights[at])
-        if len(alone) < len(groups.ids):
-            several = np.flatnonzero(groups.counts > 1)
-            counts = groups.counts[several]
-            at = _spans(groups.starts[several], counts)
-            walked[at] = self._walk_often(groups.ids[several], counts, step[at], weights[at])
+        several = np.flatnonzero(groups.counts > 1)
+        counts = groups.counts[several]
+        at = _spans(groups.starts[several], counts)
+        walked[at] = self._walk_often(groups.ids[several], counts, step[at], weights[at])
         return walked
 
     def _walk_once(self, rows: I64, step: I64, weights: I64) -> I64:

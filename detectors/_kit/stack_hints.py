@@ -72,6 +72,8 @@ def option_orders(options: U8, length: npt.NDArray[np.integer]) -> npt.NDArray[n
     order = np.zeros(len(options), np.uint64)
     reading = length > 0
     for _ in range(_STEPS):
+        if not reading.any():
+            break
         kind = options[each, np.minimum(at, _OPTIONS_MAX - 1)]
         order = np.where(reading, order * np.uint64(8) + _DIGITS[kind], order)
         size = np.where(kind == 1, 1, options[each, np.minimum(at + 1, _OPTIONS_MAX - 1)])
@@ -136,10 +138,10 @@ class StackHints:
         row = seen.flow[at]
         fresh = row[self._owner[row] != flows.serial[row]]
         self._stack[fresh], self._owner[fresh] = Stack.UNKNOWN, flows.serial[fresh]
+        order = option_orders(*_options(seen, at))
         for answered in (False, True):
-            part = at[answers == answered]
-            order = option_orders(*_options(seen, part))
-            self._stack[seen.flow[part], int(answered)] = stacks(packets.ttl[part], order, answers=answered)
+            part = (answers == answered).nonzero()[0]
+            self._stack[row[part], int(answered)] = stacks(packets.ttl[at[part]], order[part], answers=answered)
         asked = row[~answers]
         room = _OPENED_MAX - self._used
         self._refused += max(len(asked) - room, 0)

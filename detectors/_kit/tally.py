@@ -33,7 +33,7 @@ class Tally:
         located = self._table.locate(keys, ts_ns)
         self._counts[located.new_rows] = 0
         placed = located.rows >= 0
-        np.add.at(self._counts, (located.rows[placed], things[placed]), 1)
+        np.add.at(self._counts, (located.rows[placed], things[placed]), np.int64(1))
 
     def of(self, key: int) -> I64:
         """Return `i8 [things]`, the counts of a key."""

@@ -156,9 +156,9 @@ class VictimTable:
         slots, stale = self._ring.enter(rows, first_ns)
         self._empty(stale)
         np.maximum.at(self._last_ns, rows, first_ns)
-        np.add.at(self._total, rows, 1)
+        np.add.at(self._total, rows, np.int64(1))
         inside = slots >= 0
-        np.add.at(self._flows, slots[inside], 1)
+        np.add.at(self._flows, slots[inside], np.int64(1))
         chosen = inside & (flows.serial[at] % _EVERY == 0)
         self._sample(slots[chosen], at[chosen], tables)
 
@@ -175,4 +175,4 @@ class VictimTable:
         first = place < SAMPLES
         self._sample_row[slots[first], place[first]] = at[first]
         self._sample_serial[slots[first], place[first]] = flows.serial[at[first]]
-        np.add.at(self._sampled, slots, 1)
+        np.add.at(self._sampled, slots, np.int64(1))

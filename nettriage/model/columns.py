@@ -84,6 +84,8 @@ def group(ids: npt.NDArray[np.integer]) -> Groups:
     if not n:
         none = np.zeros(0, np.intp)
         return Groups(np.zeros(0, np.int64), none, none, none)
+    if n == 1:
+        return Groups(ids.astype(np.int64), np.zeros(1, np.intp), np.zeros(1, np.intp), np.ones(1, np.intp))
     bits = max(1, (n - 1).bit_length())
     packed = ids.astype(np.int64)
     packed <<= bits

@@ -132,7 +132,7 @@ class DecoyWatch:
         fits = place < MEMBERS_MAX
         self._members[row[fits], place[fits], 0] = probes.src_hi[probe[fits]]
         self._members[row[fits], place[fits], 1] = probes.src_lo[probe[fits]]
-        np.add.at(self._count, row, 1)
+        np.add.at(self._count, row, np.int64(1))
         self._mac[row[self._mac[row] != probes.mac[probe]]] = 0
 
     def _fold(self, row: int) -> None:

@@ -92,7 +92,7 @@ class IdleWatch:
         placed = located.rows >= 0
         at, row = at[placed], located.rows[placed]
         same = (self._prober[row, 1] == events.dst_lo[at]) & (self._port[row] == events.sport[at])
-        np.add.at(self._knocks, row[same], 1)
+        np.add.at(self._knocks, row[same], np.int64(1))
 
     def note_probes(self, probes: Probes) -> None:
         """Take in the probes that came in the name of a knocked-at host, from its port and the prober's MAC."""

@@ -86,7 +86,7 @@ class SharedVictims:
         cells["hi"], cells["lo"] = contacts.src_hi[contact], contacts.src_lo[contact]
         cells["ts_ns"], cells["port"] = contacts.ts_ns[contact], contacts.port[contact]
         self._cells[row, (self._seen[row] + turns(groups)) % DEPTH] = cells
-        np.add.at(self._seen, row, 1)
+        np.add.at(self._seen, row, np.int64(1))
         self._victim[row, 0], self._victim[row, 1] = contacts.dst_hi[contact], contacts.dst_lo[contact]
         self._dirty.update(dict.fromkeys(groups.ids.tolist()))
 

@@ -120,7 +120,7 @@ class ToolBook:
         self._ttl[new] = 255, 0
         placed = np.flatnonzero(located.rows >= 0)
         rows = located.rows[placed]
-        np.add.at(self._seen, rows, 1)
+        np.add.at(self._seen, rows, np.int64(1))
         np.minimum.at(self._ttl[:, 0], rows, probes.ttl[placed])
         np.maximum.at(self._ttl[:, 1], rows, probes.ttl[placed])
         for kind, every, values in told:
@@ -152,7 +152,7 @@ class ToolBook:
         """Count fitting probes, and those among them whose value is that of the fitting probe before."""
         hits = self._hits[:, kind]
         if value is None:
-            np.add.at(hits, rows, 1)
+            np.add.at(hits, rows, np.int64(1))
             return
         groups = group(rows)
         ordered, row = value[groups.order], rows[groups.order]
@@ -161,7 +161,7 @@ class ToolBook:
         kept = ordered == before
         kept[groups.starts] &= hits[groups.ids] > 0
         np.add.at(self._kept[:, kind], row, kept)
-        np.add.at(hits, row, 1)
+        np.add.at(hits, row, np.int64(1))
         self._value[groups.ids, kind] = ordered[groups.starts + groups.counts - 1]
 
     def _verdict(self, row: int, kind: int, fingerprint: Fingerprint) -> Tool | None:
