@@ -71,7 +71,7 @@ class SliceParts:
 
     def slice(self, dns: DnsColumns, tables: Tables, now_ns: int) -> Slice:
         """Return the slice."""
-        grown = self.grown[0] if len(self.grown) == 1 else np.unique(_joined(self.grown))
+        grown = np.unique(_joined(self.grown)) if len(self.grown) > 1 else _joined(self.grown)
         return Slice(
             packets=self.packets,
             flow=self.flow,

@@ -69,7 +69,7 @@ class _Columns:
 
     def drain(self) -> list[I64]:
         """Return the columns, as they came."""
-        columns = [np.concatenate(column).astype(np.int64) for column in zip(*self._parts, strict=True)]
+        columns = [np.concatenate(column, dtype=np.int64) for column in zip(*self._parts, strict=True)]
         self._parts, self.used = [], 0
         if not columns:
             return [np.zeros(0, np.int64) for _ in self._names]
@@ -153,18 +153,21 @@ class TriggerLog:
         self._grow(tables)
         data, opened = _in_time(self._data.drain()), self._opened.drain()
         late = len(self._late[0])
-        data = [np.concatenate(pair) for pair in zip(self._late, data, strict=True)]
+        if late:
+            data = [np.concatenate(pair) for pair in zip(self._late, data, strict=True)]
         alive = tables.flows.serial[data[1]] == data[3]
         late = int(np.count_nonzero(alive[:late]))
         data = [column[alive] for column in data]
         self._cover(tables, [column[late:] for column in data])
-        row, serial = self._by_hearers(tables, *opened)
-        opened = _in_time([tables.flows.first_ns[row], row, serial])
-        found = self._match(tables, data, opened)
-        self._count(tables, opened, found)
         if len(data[0]):
             recent = data[0] >= data[0][-1] - WINDOWS_NS[-1]
             self._late = [column[recent] for column in data]
+        row, serial = self._by_hearers(tables, *opened)
+        if not len(row):
+            return _NO_TRIGGERS
+        opened = _in_time([tables.flows.first_ns[row], row, serial])
+        found = self._match(tables, data, opened)
+        self._count(tables, opened, found)
         return found
 
     def tries(self, lane: Rows, hearer: npt.NDArray[np.integer]) -> I64:
@@ -210,6 +213,8 @@ class TriggerLog:
 
     def _by_hearers(self, tables: Tables, row: I64, serial: I64) -> tuple[I64, I64]:
         """Return which connections were seen to be opened by a host that some data goes to: rows and serials."""
+        if not len(row):
+            return row, serial
         flows, hosts = tables.flows, tables.hosts
         host = flows.host[row, ORIGINATOR]
         at = np.flatnonzero(self._hears[host])
@@ -239,7 +244,8 @@ class TriggerLog:
         before = np.concatenate((at[:1], at[:-1]))
         before[groups.starts] = self._last_ns[lane]
         for window, within_ns in enumerate(WINDOWS_NS):
-            self._covered[lane, window] += np.add.reduceat(np.clip(at - before, 0, within_ns), groups.starts)
+            near = np.minimum(np.maximum(at - before, 0), within_ns)
+            self._covered[lane, window] += np.add.reduceat(near, groups.starts)
         self._last_ns[lane] = at[groups.starts + groups.counts - 1]
         self._followed[lane] = True
 
@@ -273,6 +279,8 @@ class TriggerLog:
     def _count(self, tables: Tables, opened: list[I64], found: Triggers) -> None:
         opener = tables.flows.host[opened[1], ORIGINATOR]
         np.add.at(self._connections, opener, np.uint32(1))
+        if not len(found.flow):
+            return
         lane = found.flow * 2 + 1 - found.side
         window = np.searchsorted(WINDOWS_NS, found.lag_ns)
         for column in range(len(WINDOWS_NS)):
@@ -281,5 +289,7 @@ class TriggerLog:
 
 def _in_time(columns: list[I64]) -> list[I64]:
     """Return columns in order of the first, which is a time."""
+    if len(columns[0]) < 2:
+        return columns
     order = np.argsort(columns[0], kind="stable")
     return [column[order] for column in columns]
