@@ -24,6 +24,7 @@ _COPIED = (
     "probe_flags", "probe_len", "attempt_ns", "multicast",
 )  # fmt: skip
 _ROW_BITS = 32
+_ATTEMPT = np.uint8(Outcome.ATTEMPT)
 _ORDERED = (Outcome.ATTEMPT, Outcome.SILENT)
 """Outcomes whose events are told in order."""
 
@@ -139,7 +140,7 @@ def in_order(contacts: ContactTable, told: list[Told]) -> ContactEvents:
         sure=joined.sure,
         denier_hi=joined.denier_hi,
         denier_lo=joined.denier_lo,
-        probe_row=np.where(joined.outcome == Outcome.ATTEMPT, records["entry_row"], -1).astype(np.int64),
+        probe_row=np.where(joined.outcome == _ATTEMPT, records["entry_row"], -1).astype(np.int64),
         **{name: np.ascontiguousarray(records[name]) for name in _COPIED},
     )
 

@@ -32,6 +32,8 @@ from sniff.outcomes import (
 from sniff.probes import flow_probes, from_flows, from_neighbours
 from sniff.stretch import Stretch
 
+_ATTEMPT = np.uint8(Outcome.ATTEMPT)
+
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
@@ -119,7 +121,7 @@ class ContactKeeper:
         row, contact = stage.rows[at[placed]], contact[placed]
         flows.contact[row] = contact
         flows.contact_serial[row] = self._contacts.serial[contact]
-        flows.awaiting[row] = self._contacts.outcome[contact] == Outcome.ATTEMPT
+        flows.awaiting[row] = self._contacts.outcome[contact] == _ATTEMPT
 
     def _from_flows(self, stage: FlowStage, at: Rows, placed: _Placed) -> tuple[Rows, Evidence, list[Probes]]:
         """Return which flows may await an outcome, what their packets say about it, and which packets ask.

@@ -13,6 +13,7 @@ from sniff.heads import U8, Heads, gather, layout
 
 TCP, UDP, NO_NEXT, SCTP = 6, 17, 59, 132
 
+_TINY = np.uint8(IpFlag.TINY_FRAGMENT)
 _TCP = layout(
     20, sport=(">u2", 0), dport=(">u2", 2), seq=(">u4", 4), ack=(">u4", 8), offset_flags=(">u2", 12),
     window=(">u2", 14),
@@ -54,11 +55,11 @@ def set_payload(state: Descent, rows: Rows, start: I64, stop: I64) -> None:
     """
     out = state.out
     length = np.maximum(stop - start, 0)
-    tiny = out.ip_flags[rows] & IpFlag.TINY_FRAGMENT != 0
+    tiny = (out.ip_flags[rows] & _TINY) != 0
     out.l4_at[rows] = state.at[rows]
     out.payload_at[rows] = np.where(tiny, 0, start)
     out.payload_len[rows] = np.where(tiny, 0, length)
-    captured = np.clip(np.minimum(state.end[rows], stop) - start, 0, length)
+    captured = np.minimum(np.maximum(np.minimum(state.end[rows], stop) - start, 0), length)
     out.payload_cap[rows] = np.where(tiny, 0, captured)
 
 
@@ -99,7 +100,7 @@ def read_udp(state: Descent, rows: Rows) -> None:
     """UDP (RFC 768): its own length ends the payload where the IP length leaves room behind it."""
     rows, heads = first_bytes(state, rows, 8, (2, 4))
     head = heads.view(_UDP)[:, 0]
-    tiny = state.out.ip_flags[rows] & IpFlag.TINY_FRAGMENT != 0
+    tiny = (state.out.ip_flags[rows] & _TINY) != 0
     bad = (head["length"] < 8) & ~tiny
     if bad.any():
         state.flaw(rows[bad], Flaw.BAD_L4_HEADER)

@@ -19,6 +19,7 @@ from nettriage.model.slices import ContactEvents, Outcome
 STEPS = 12
 """Steps of the window: the window moves by one of them at a time."""
 _FAILED, _SETTLED, _OPEN = range(3)
+_ATTEMPT = np.uint8(Outcome.ATTEMPT)
 _ONE = np.uint32(1)
 """Of the type of the counts: NumPy adds it twenty times faster than one that it must convert."""
 
@@ -103,7 +104,7 @@ class FanoutTable:
         """Count the contacts of the slice for the sources that made them."""
         if not len(events):
             return
-        made = events.outcome == Outcome.ATTEMPT
+        made = events.outcome == _ATTEMPT
         wanted = has_ports(events.proto) & ~events.multicast & (events.src_key != 0)
         at = np.flatnonzero(wanted & (events.sure | ~made))
         if not len(at):

@@ -22,6 +22,11 @@ _UDP_SERVICES = np.array(
     np.uint16,
 )  # fmt: skip
 """UDP ports that answer a well-formed request; silence of any other port says little."""
+_IS_FAILURE = np.zeros(256, np.bool_)
+"""By outcome. A look-up costs a tenth of comparing a small column with members of an enumeration."""
+_IS_FAILURE[[Outcome.CLOSED, Outcome.BLOCKED, Outcome.SILENT]] = True
+_ATTEMPT, _SILENT = np.uint8(Outcome.ATTEMPT), np.uint8(Outcome.SILENT)
+_SYN, _SYN_ACK = np.uint16(TcpFlag.SYN), np.uint16(TcpFlag.SYN | TcpFlag.ACK)
 _IS_UDP_SERVICE = np.zeros(65_536, np.bool_)
 _IS_UDP_SERVICE[_UDP_SERVICES] = True
 
@@ -81,7 +86,7 @@ class ScanContacts:
 
 def is_failure(outcome: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """Return `bool [n]`, whether each outcome is a refusal or a silence."""
-    return np.asarray((outcome == Outcome.CLOSED) | (outcome == Outcome.BLOCKED) | (outcome == Outcome.SILENT))
+    return np.asarray(_IS_FAILURE[outcome])
 
 
 def has_ports(proto: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
@@ -91,7 +96,7 @@ def has_ports(proto: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
 
 def settled_rows(events: ContactEvents, wanted: npt.NDArray[np.bool_]) -> Rows:
     """Return the rows of wanted contacts between single, known hosts whose outcome came."""
-    settled = wanted & (events.outcome != Outcome.ATTEMPT) & ~events.multicast & (events.src_key != 0)
+    settled = wanted & (events.outcome != _ATTEMPT) & ~events.multicast & (events.src_key != 0)
     return np.flatnonzero(settled)
 
 
@@ -162,10 +167,10 @@ class Evidence:
     ) -> npt.NDArray[np.float64]:
         weights, proto, sure = self._weights, events.proto[at], events.sure[at]
         udp = np.where(_IS_UDP_SERVICE[events.port[at]], weights.silent_udp_service, weights.silent_udp_other)
-        syn = (proto == TCP) & ((events.probe_flags[at] & (TcpFlag.SYN | TcpFlag.ACK)) == TcpFlag.SYN)
+        syn = (proto == TCP) & ((events.probe_flags[at] & _SYN_ACK) == _SYN)
         trusted = np.where(sure, 1.0, syn * weights.unsure_silence) * (1 - self.loss) ** 2
         silent = np.where(proto == UDP, udp, weights.silent) * trusted
         # A reset whose SYN was not seen may be backscatter of a flood that borrowed the address.
         refused = np.where(sure, weights.refused, 0.0)
-        nats = np.where(events.outcome[at] == Outcome.SILENT, silent, refused)
+        nats = np.where(events.outcome[at] == _SILENT, silent, refused)
         return np.where(shared, nats * weights.shared_failure, nats)

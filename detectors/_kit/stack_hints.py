@@ -23,6 +23,8 @@ _OPTIONS_MAX = 40
 _STEPS = 12
 _OPENED_MAX = 65_536
 """Connections to the watched ports that are kept between two looks."""
+_SYN, _ACK = np.uint16(TcpFlag.SYN), np.uint16(TcpFlag.ACK)
+_NO_HEADER = np.uint32(Flaw.TRUNCATED_L4 | Flaw.BAD_L4_HEADER)
 _TIMESTAMP = 5
 _DIGITS = np.full(256, 6, np.uint64)
 """Digit of each option kind in a signature: nop, mss, window scale, SACK permitted, timestamp, anything else, end."""
@@ -122,13 +124,13 @@ class StackHints:
     def note(self, seen: Slice) -> None:
         """Read the SYNs and SYN-ACKs of a slice."""
         packets, flows = seen.packets, seen.tables.flows
-        at = np.flatnonzero(packets.tcp_flags & TcpFlag.SYN)
+        at = np.flatnonzero(packets.tcp_flags & _SYN)
         if not len(at):
             return
-        answers = (packets.tcp_flags[at] & TcpFlag.ACK) != 0
+        answers = (packets.tcp_flags[at] & _ACK) != 0
         port = np.where(answers, packets.src_port[at], packets.dst_port[at])
         fits = self._watched[port] & (packets.proto[at] == 6) & (seen.flow[at] >= 0) & ~packets.duplicate[at]
-        fits &= (packets.flaw[at] & (Flaw.TRUNCATED_L4 | Flaw.BAD_L4_HEADER)) == 0
+        fits &= (packets.flaw[at] & _NO_HEADER) == 0
         at, answers = at[fits], answers[fits]
         if not len(at):
             return

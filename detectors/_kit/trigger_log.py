@@ -16,6 +16,7 @@ from .binomial import F64, log10_tail
 from .preceding import Events, preceding
 
 _TCP = 6
+_SEEN_OPENING = np.uint8(Opened.SYN)
 WINDOWS_NS = (2_000_000, 20_000_000)
 """Lags that are tried: a process on a LAN connects within 2 ms, one that looks up a name first within 20 ms."""
 _IDLE_NS = 200_000_000
@@ -220,7 +221,7 @@ class TriggerLog:
         at = np.flatnonzero(self._hears[host])
         row, serial, host = row[at], serial[at], host[at]
         fits = self._host_key[host] == hosts.key[host]
-        fits &= (flows.serial[row] == serial) & (flows.opened[row] == Opened.SYN) & (flows.proto[row] == _TCP)
+        fits &= (flows.serial[row] == serial) & (flows.opened[row] == _SEEN_OPENING) & (flows.proto[row] == _TCP)
         return row[fits], serial[fits]
 
     def _cover(self, tables: Tables, data: list[I64]) -> None:

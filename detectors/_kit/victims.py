@@ -24,6 +24,7 @@ SAMPLES = 32
 _EVERY = 8
 """One flow in this many, by serial number, feeds the estimates and the sample."""
 _TCP = 6
+_SEEN_OPENING = np.uint8(Opened.SYN)
 _IS_COUNTED = np.zeros(65_536, np.bool_)
 _IS_COUNTED[[1, _TCP, 17, 58, 132]] = True
 
@@ -90,7 +91,7 @@ class VictimTable:
         if not len(at):
             return
         proto, host = flows.proto[at], flows.host[at]
-        opened = (proto != _TCP) | (flows.opened[at] == Opened.SYN)
+        opened = (proto != _TCP) | (flows.opened[at] == _SEEN_OPENING)
         at = at[opened & _IS_COUNTED[proto] & (host[:, ORIGINATOR] >= 0) & (host[:, RESPONDER] >= 0)]
         if not len(at):
             return

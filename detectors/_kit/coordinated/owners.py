@@ -15,6 +15,7 @@ READS = frozenset(
     {f"packets.{name}" for name in ("ts_ns", "tcp_flags", "proto", "src_hi", "src_lo", "src_mac", "duplicate", "flaw")}
 )
 _TCP = 6
+_RESET = np.uint16(TcpFlag.RST)
 _NOBODY = to_words("0.0.0.0")[1]
 
 
@@ -43,7 +44,7 @@ class OwnerBook:
 
     def note(self, packets: PacketBatch) -> None:
         """Take in the resets and the ARP packets of a slice."""
-        kernel = (packets.tcp_flags == TcpFlag.RST) & (packets.proto == _TCP)
+        kernel = (packets.tcp_flags == _RESET) & (packets.proto == _TCP)
         rows: Rows = np.flatnonzero(kernel | (packets.proto == ARP))
         rows = rows[~packets.duplicate[rows] & (packets.flaw[rows] == 0) & (packets.src_mac[rows] != 0)]
         rows = rows[packets.src_lo[rows] != _NOBODY]

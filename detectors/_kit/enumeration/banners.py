@@ -10,6 +10,7 @@ from nettriage.model.slices import FlowEnds
 from nettriage.model.tables import ORIGINATOR, RESPONDER, Opened, Tables
 
 _TCP = 6
+_SEEN_OPENING = np.uint8(Opened.SYN)
 _LONGEST_NS = 60 * 1_000_000_000
 _BANNER_BYTES_MAX = 2_048
 _GREETS: npt.NDArray[np.bool_] = np.arange(1 << 16) < 1024
@@ -24,6 +25,6 @@ def banner_sessions(ends: FlowEnds, tables: Tables) -> tuple[Rows, Rows]:
     at: Rows = np.flatnonzero((said > 0) & (said <= _BANNER_BYTES_MAX))
     rows: Rows = ends.flow[at].astype(np.intp)
     listened = (flows.payload_bytes[rows, ORIGINATOR] == 0) & _GREETS[flows.port[rows, RESPONDER]]
-    listened &= (flows.proto[rows] == _TCP) & (flows.opened[rows] == Opened.SYN)
+    listened &= (flows.proto[rows] == _TCP) & (flows.opened[rows] == _SEEN_OPENING)
     listened &= ends.ts_ns[at] - flows.first_ns[rows] <= _LONGEST_NS
     return at[listened], rows[listened]

@@ -20,6 +20,7 @@ NETBIOS_NAME = 137
 HEAD_BYTES = 32
 """Bytes looked at: an ARP body has 28, the longest telling ICMP payload 32."""
 _TCP_HEADER = 20
+_ATTEMPT = np.uint8(Outcome.ATTEMPT)
 _ARP_BODY = np.array([0, 1, 8, 0, 6, 4], np.uint8)
 """ARP for IPv4 over Ethernet (RFC 826): the first six bytes of its body."""
 _ARP_AT = (14, 18, 22)
@@ -75,7 +76,7 @@ class Probes:
 def _own(seen: Slice, wanted: Callable[[ContactEvents], Bools]) -> tuple[Rows, Rows]:
     """Return indices of attempts whose own packet was seen, and the rows of these packets."""
     events = seen.contacts
-    at = np.flatnonzero((events.outcome == Outcome.ATTEMPT) & wanted(events))
+    at = np.flatnonzero((events.outcome == _ATTEMPT) & wanted(events))
     rows = events.probe_row[at]
     own = seen.packets.src_lo[rows] == events.src_lo[at]
     return at[own], rows[own]
