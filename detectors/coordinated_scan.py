@@ -38,8 +38,7 @@ from detectors._kit.coordinated.reports import decoy_finding, idle_finding, shar
 from detectors._kit.coordinated.shares import Division, SharedVictims
 from detectors._kit.incident_detector import FINDINGS_A_TICK
 from detectors._kit.incidents import IDLE_NS
-from detectors._kit.results import FAILED
-from detectors._kit.scancontacts import TCP, contacts_at, settled_rows
+from detectors._kit.scancontacts import TCP, contacts_at, is_failure, settled_rows
 from detectors._kit.tools.probes import TCP_READS, tcp_probes
 from nettriage.model.alert import Attack
 from nettriage.model.columns import Mixer
@@ -169,7 +168,7 @@ class CoordinatedScan(Detector):
         if probes is not None:
             self._decoys.note(probes, self.tuning.decoy_sources)
             self._idle.note_probes(probes)
-        failed = (events.proto == TCP) & events.sure & np.isin(events.outcome, FAILED)
+        failed = (events.proto == TCP) & events.sure & is_failure(events.outcome)
         at = settled_rows(events, failed) if failed.any() else np.zeros(0, np.intp)
         if len(at):
             self._victims.note(contacts_at(events, at))

@@ -44,7 +44,7 @@ from detectors._kit.incidents import Incident
 from detectors._kit.ledger import Burst, LedgerPlan
 from detectors._kit.reasons import counted, duration, listed, port_ranges, protocol_name, rate
 from detectors._kit.results import ANSWERED, FAILED, REFUSED
-from detectors._kit.scancontacts import TCP, UDP, ScanContacts, contacts_at, settled_rows
+from detectors._kit.scancontacts import TCP, UDP, ScanContacts, contacts_at, is_failure, settled_rows
 from detectors._kit.source_port import keys_with_port, port_of
 from detectors._kit.suspects import Suspects
 from detectors._kit.unused import unused
@@ -184,7 +184,7 @@ class FixedSourcePortScan(IncidentDetector):
         at = settled_rows(events, wanted & asked & (events.sport != 0))
         if not len(at):
             return None
-        failed = np.isin(events.outcome[at], FAILED)
+        failed = is_failure(events.outcome[at])
         keys = keys_with_port(self._mixer(events.src_key[at], events.proto[at]), events.sport[at])
         suspect = self._suspects.note(keys, events.ts_ns[at], failed)
         if not suspect.any():

@@ -19,6 +19,9 @@ from nettriage.model.tables import ORIGINATOR, RESPONDER, Role, Tables
 
 DATABASE_PORTS = np.array([1433, 1521, 3306, 5432], np.uint16)
 """Microsoft SQL Server, Oracle, MySQL and PostgreSQL: the servers that can open connections by SQL."""
+_IS_DATABASE_PORT = np.zeros(65_536, np.bool_)
+_IS_DATABASE_PORT[DATABASE_PORTS] = True
+_OPEN = np.uint8(Outcome.OPEN)
 _TCP = 6
 _BEFORE_NS = 5_000_000_000
 """A session drives what its server does from this long before until it ends."""
@@ -73,8 +76,8 @@ class DatabaseServers:
 
     def note(self, events: ContactEvents) -> None:
         """Learn the servers that answered in this slice."""
-        at = np.flatnonzero(events.outcome == Outcome.OPEN)
-        at = at[(events.proto[at] == _TCP) & (events.dst_key[at] != 0) & np.isin(events.port[at], DATABASE_PORTS)]
+        served = _IS_DATABASE_PORT[events.port] & (events.outcome == _OPEN) & (events.proto == _TCP)
+        at = np.flatnonzero(served & (events.dst_key != 0))
         if len(at):
             self._learn(events.dst_key[at], events.ts_ns[at])
 

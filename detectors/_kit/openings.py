@@ -159,7 +159,7 @@ _POST, _HTTP, _SSH = _word(b"POST"), _word(b"HTTP"), _word(b"SSH-")
 _101 = _word(b" 101")
 _SMB = (_word(b"\xffSMB"), _word(b"\xfeSMB"), _word(b"\xfdSMB"))
 _EVERYDAY = np.uint16(Speech.HTTP_REQUEST | Speech.HTTP_ANSWER | Speech.TLS)
-_OPENVPN_RESETS = (0x38, 0x40, 0x50)
+_OPENVPN_RESETS = (np.uint8(0x38), np.uint8(0x40), np.uint8(0x50))
 """Opcodes 7, 8 and 10 in the upper five bits: hard resets of client and server, version 2 and 3."""
 
 
@@ -189,16 +189,24 @@ def _rare_speech(head: npt.NDArray[np.uint8], length: npt.NDArray[np.int32]) -> 
     b0, b1, b2 = head[:, 0], head[:, 1], head[:, 2]
     framed = b0.astype(np.int32) * 256 + b1
     socks4 = (b0 == 4) & (b1 - np.uint8(1) < 2) & (length >= 9)
-    openvpn = np.isin(b2, _OPENVPN_RESETS) & (framed >= 14) & (framed <= length - 2)
+    openvpn = _any_of(b2, _OPENVPN_RESETS) & (framed >= 14) & (framed <= length - 2)
     speech = np.zeros(len(head), np.uint16)
     for bit, holds in (
         (Speech.SSH, words[:, 0] == _SSH), (Speech.SOCKS, ((b0 == 5) & (length >= 2)) | socks4),
         (Speech.TEXT, _printable(head[:, :8], length)), (Speech.OPENVPN, openvpn),
         (Speech.TPKT, (b0 == 3) & (b1 == 0) & (b2 < 16) & (length >= 7)),
-        (Speech.SMB, (b0 == 0) & np.isin(words[:, 1], _SMB)),
+        (Speech.SMB, (b0 == 0) & _any_of(words[:, 1], _SMB)),
     ):  # fmt: skip
         speech |= holds * np.uint16(bit)
     return speech
+
+
+def _any_of(column: npt.NDArray[np.unsignedinteger], values: tuple[np.unsignedinteger, ...]) -> Bools:
+    """Whether each entry is one of few values: on small columns this costs a fifth of `numpy.isin`."""
+    found = column == values[0]
+    for value in values[1:]:
+        found |= column == value
+    return np.asarray(found)
 
 
 def _printable(head: npt.NDArray[np.uint8], length: npt.NDArray[np.int32]) -> Bools:
