@@ -86,8 +86,8 @@ def _reason(facts: TunnelFacts, client: str, below: str) -> str:
     return (
         f"{who} asked {to_text(*facts.resolver)}{onward} for {counted(facts.unique, 'different name')} {below} within"
         f" {duration(min(WINDOW_NS, facts.last_ns - facts.first_ns))}, {mean:.0f} bytes each"
-        f" ({facts.sub_bytes:,} in all; labels up to {facts.longest}, {facts.typed_share:.0%} of types carry data"
-        f" back, {facts.entropy:.1f} bits a character){tool}."
+        f" ({facts.sub_bytes:,} in all; labels up to {facts.longest}, {facts.typed_share:.0%} of the questions"
+        f" of types that bring data back, {facts.entropy:.1f} bits a character){tool}."
     )
 
 
