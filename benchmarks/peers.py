@@ -27,7 +27,7 @@ class Peer:
     name: str
     command: list[str]
     share: int = 1
-    """It is given a capture of the same kind with 1/`share` of the packets, and its time is multiplied: for the slow ones."""
+    """It is given a capture of the same kind with 1/`share` of the packets, and its time is multiplied."""
 
 
 def installed() -> list[Peer]:
