@@ -13,7 +13,7 @@ WAYS = 8
 _EMPTY_RANK = np.iinfo(np.int64).min
 _HITS = np.dtype("<u8")
 """Eight booleans of a set as one word: the n-th byte is 1 where the n-th way holds the key."""
-_WAY_OF_HIT, _TOP_BYTE = np.uint64(0x0001020304050607), np.uint64(56)
+_WAY_OF_HIT, _TOP_BYTE = np.array(0x0001020304050607, np.uint64), np.array(56, np.uint64)
 """Times a word whose n-th byte is 1, this has n as its top byte."""
 
 
@@ -47,6 +47,7 @@ class KeyTable:
         self.name = name
         self.capacity = capacity
         self._sets = capacity // WAYS
+        self._set_mask: U64 = np.array(self._sets - 1, np.uint64)
         self._keys: U64 = np.zeros((self._sets, WAYS), np.uint64)
         self._rank: I64 = np.full((self._sets, WAYS), _EMPTY_RANK, np.int64)
         self.credit_ns: I64 = np.zeros(capacity, np.int64)
@@ -108,7 +109,7 @@ class KeyTable:
         return rows
 
     def _set_of(self, keys: U64) -> Rows:
-        return (keys & np.uint64(self._sets - 1)).astype(np.intp)
+        return (keys & self._set_mask).astype(np.intp)
 
     def _insert(self, keys: U64, ts_ns: I64, rows: Rows, absent: Rows) -> Located:
         distinct = _distinct(keys.take(absent), self._sets)
