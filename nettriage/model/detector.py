@@ -74,7 +74,7 @@ class Detector(ABC):
 
     @abstractmethod
     def push(self, seen: Slice) -> None:
-        """Take in one slice."""
+        """Take in one slice; slices in which only time passed (`Slice.is_quiet`) do not come."""
 
     @abstractmethod
     def tick(self, now_ns: int, tables: Tables) -> list[Finding]:
