@@ -36,7 +36,11 @@ def preceding(into: Events, out: Events, within_ns: int, nearest: int) -> tuple[
     in_key = in_key[order]
     last = np.searchsorted(in_key, out_key, side="right")
     first = np.maximum(np.searchsorted(in_key, out_key - within_ns), last - nearest)
-    return order[_ramps(first, last)], np.arange(len(out_key)).repeat(last - first)
+    came, went = order[_ramps(first, last)], np.arange(len(out_key)).repeat(last - first)
+    # Times beyond the epoch of one look share a key: a leap of the clock must not bring strangers together.
+    lag_ns = out.ts_ns[went] - into.ts_ns[came]
+    near = (lag_ns >= 0) & (lag_ns <= within_ns)
+    return came[near], went[near]
 
 
 def _key(number: Rows, since_ns: I64, within_ns: int) -> I64:
