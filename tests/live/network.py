@@ -77,9 +77,16 @@ class Network:
 
     def wait_for_port(self, host: str, port: int, timeout_s: float = 10) -> None:
         """Wait until a TCP port of a host listens; sends no packet."""
+        self._wait_for_socket(host, port, "-Hltn", timeout_s)
+
+    def wait_for_datagrams(self, host: str, port: int, timeout_s: float = 10) -> None:
+        """Wait until a UDP port of a host is bound; sends no packet."""
+        self._wait_for_socket(host, port, "-Hlun", timeout_s)
+
+    def _wait_for_socket(self, host: str, port: int, kind: str, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            if f":{port} " in self.run(host, "ss", "-Hltn").stdout:
+            if f":{port} " in self.run(host, "ss", kind).stdout:
                 return
             time.sleep(0.05)
         raise TimeoutError(f"{host} does not listen on port {port}")
@@ -128,5 +135,29 @@ def python_listener(answer: str, port: int) -> Sequence[str]:
         "        while chunk := self.request.recv(4096): self.request.sendall(chunk)\n"
         "s.ThreadingTCPServer.allow_reuse_address = True\n"
         f"s.ThreadingTCPServer(('', {port}), H).serve_forever()\n"
+    )
+    return ["python3", "-c", code]
+
+
+def python_resolver() -> Sequence[str]:
+    """Return a command that answers every DNS question on port 53: there is no such name."""
+    code = (
+        "import socket\n"
+        "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', 53))\n"
+        "while True:\n"
+        "    ask, who = s.recvfrom(512)\n"
+        "    s.sendto(ask[:2] + bytes([0x81, 0x83]) + ask[4:], who)\n"
+    )
+    return ["python3", "-c", code]
+
+
+def python_question(server: str, name: str) -> Sequence[str]:
+    """Return a command that asks `server` for the address of `name` and waits for the reply."""
+    labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split("."))
+    ask = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0" + labels + b"\0\0\x01\0\x01"
+    code = (
+        "import socket\n"
+        "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(5)\n"
+        f"s.sendto({ask!r}, ({server!r}, 53)); s.recv(512)\n"
     )
     return ["python3", "-c", code]

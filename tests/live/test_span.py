@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.live.network import SPAN, Network, missing, python_listener
+from tests.live.network import SPAN, Network, missing, python_listener, python_question, python_resolver
 
 REASON = missing("nmap", "curl", "microsocks", "socat", "ss")
 pytestmark = pytest.mark.skipif(bool(REASON), reason=REASON)
@@ -100,6 +100,8 @@ def net() -> Iterator[Network]:
             network.start(host, *python_listener("SSH-2.0-OpenSSH_9.2\r\n", 22))
             network.wait_for_port(host, 80)
             network.wait_for_port(host, 22)
+        network.start("h4", *python_resolver())
+        network.wait_for_datagrams("h4", 53)
         yield network
 
 
@@ -115,7 +117,9 @@ def sensor(net: Network) -> Iterator[Sensor]:
 
 
 def ordinary(net: Network) -> None:
-    """Fetch pages and talk to the SSH port, as people do."""
+    """Ask for names, fetch pages and talk to the SSH port, as people do."""
+    for name in ("www.example.test", "intra.example.test", "mail.example.test"):
+        net.run("h1", *python_question(net.address("h4"), name))
     for host in ("h2", "h4", "h2"):
         net.run("h1", "curl", "-sS", "-o", "/dev/null", f"http://{net.address(host)}/{PAGE}")
         net.run("h1", "sh", "-c", f"(echo hello; sleep 0.2) | socat - TCP:{net.address(host)}:22")
@@ -136,6 +140,7 @@ def test_a_port_scan_is_raised_in_time(net: Network, sensor: Sensor) -> None:
 
 def test_a_ping_sweep_is_raised_in_time(net: Network, sensor: Sensor) -> None:
     """A real nmap host discovery of the own segment is a host sweep by its source."""
+    ordinary(net)
     net.run("h1", "nmap", "-sn", "-n", "10.77.0.0/24")
 
     sensor.wait_for("host-sweep", subject="10.77.0.1", timeout_s=LATENCY_S)
@@ -143,6 +148,7 @@ def test_a_ping_sweep_is_raised_in_time(net: Network, sensor: Sensor) -> None:
 
 def test_a_socks_proxy_is_named(net: Network, sensor: Sensor) -> None:
     """The host that serves microsocks to curl is named as internal proxy, with client and target around it."""
+    ordinary(net)
     net.start("h3", "microsocks", "-p", "1080")
     net.wait_for_port("h3", 1080)
     for _ in range(2):
@@ -157,6 +163,7 @@ def test_a_socks_proxy_is_named(net: Network, sensor: Sensor) -> None:
 
 def test_a_relay_shows_both_legs(net: Network, sensor: Sensor) -> None:
     """A socat relay is raised with its path: client, relay, server."""
+    ordinary(net)
     net.start("h3", "socat", "TCP-LISTEN:4444,fork,reuseaddr", f"TCP:{net.address('h2')}:80")
     net.wait_for_port("h3", 4444)
     for _ in range(3):
